@@ -1,0 +1,95 @@
+"""Starts and stops the demo API as a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+from threading import Thread
+from typing import IO
+
+KEY_VARIABLE = "DEMO_API_KEY"
+_ROOT = Path(__file__).resolve().parents[2]
+_READY_WITHIN = 60.0
+_STOP_WITHIN = 5.0
+
+
+class DemoApiError(Exception):
+    """The demo API did not start; the message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class DemoApi:
+    """Where a running demo API answers, and the credentials it accepts."""
+
+    url: str
+    client: str
+    client_key: str = field(repr=False)
+
+
+@contextmanager
+def running(scale: float | None = None, now: datetime | None = None) -> Iterator[DemoApi]:
+    """A demo API on a free loopback port with a random key, for as long as the context lasts.
+
+    `scale` multiplies the learners of the demo school (default: DEMO_SCALE, else 1); `now` (aware) stops
+    its clock, which is the machine's otherwise. The process ends with the context, and by itself as soon as
+    this process is gone. Raises DemoApiError when it does not answer within a minute.
+    """
+    key = secrets.token_hex(16)
+    command = [sys.executable, "-m", "embedded.demo_api", "--port", "0"]
+    if scale is not None:
+        command += ["--scale", repr(scale)]
+    if now is not None:
+        command += ["--now", now.isoformat()]
+    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            command,
+            cwd=_ROOT,
+            env={**os.environ, "PYTHONPATH": path, KEY_VARIABLE: key},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            yield DemoApi(**_announced(process, errors), client_key=key)
+        finally:
+            _stop(process)
+
+
+def _announced(process: subprocess.Popen[bytes], errors: IO[bytes]) -> dict[str, str]:
+    lines: list[bytes] = []
+    reader = Thread(target=lambda: lines.extend(islice(process.stdout or (), 1)), daemon=True)
+    reader.start()
+    reader.join(_READY_WITHIN)
+    if lines:
+        announced: dict[str, str] = json.loads(lines[0])
+        return announced
+    if reader.is_alive():
+        raise DemoApiError(f"the demo API was not ready within {_READY_WITHIN:.0f} s; is the machine busy?")
+    code = process.wait(_STOP_WITHIN)
+    errors.seek(0)
+    said = errors.read().decode(errors="replace").strip() or "nothing"
+    raise DemoApiError(f"the demo API ended with exit code {code} before it was ready; it said: {said}")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(_STOP_WITHIN)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout is not None:
+        process.stdout.close()

@@ -1,0 +1,140 @@
+"""The demo API's HTTP side: one endpoint, GET /api/statistics, as the grader's vendor offers it."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timezone
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs
+
+from embedded.demo_api.stream import blocks
+
+PATH = "/api/statistics"
+CLIENT = "demo"
+_PARAMETERS = ("client", "client_key", "start", "end")
+_WRITTEN = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d{6}", re.ASCII)
+_CHUNK = 256 * 1024
+
+
+class DemoServer(ThreadingHTTPServer):
+    """Answers on 127.0.0.1 to whoever knows the key; `now` gives the instant each answer is made for."""
+
+    daemon_threads = True
+    request_queue_size = 64
+
+    def __init__(self, port: int, key: str, scale: float, now: Callable[[], datetime]) -> None:
+        self.key = key
+        self.scale = scale
+        self.now = now
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def server_bind(self) -> None:
+        """Binds without HTTPServer's look-up of the host's name, which takes seconds without DNS."""
+        super(HTTPServer, self).server_bind()
+        self.server_name, self.server_port = "127.0.0.1", self.server_address[1]
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Reports a fault of the server's own on stderr; a client that hung up is none."""
+        if not isinstance(sys.exc_info()[1], (ConnectionError, TimeoutError)):
+            super().handle_error(request, client_address)
+
+    @property
+    def url(self) -> str:
+        """The endpoint's address."""
+        return f"http://127.0.0.1:{self.server_port}{PATH}"
+
+
+class _Refused(Exception):
+    def __init__(self, status: HTTPStatus, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: DemoServer
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = 300
+
+    def do_GET(self) -> None:
+        try:
+            start, end = self._window()
+        except _Refused as refused:
+            self.send_error(refused.status, str(refused))
+            return
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "application/json")
+        chunked = self.request_version != "HTTP/1.0"
+        self.send_header(*(("Transfer-Encoding", "chunked") if chunked else ("Connection", "close")))
+        self.end_headers()
+        for piece in _body(blocks(start, end, self.server.now(), self.server.scale)):
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece)
+        if chunked:
+            self.wfile.write(b"0\r\n\r\n")
+
+    def _window(self) -> tuple[datetime, datetime]:
+        path, _, asked = self.path.partition("?")
+        if path != PATH:
+            raise _Refused(HTTPStatus.NOT_FOUND, f"there is nothing here; ask {PATH}")
+        try:
+            query = parse_qs(asked, keep_blank_values=True, max_num_fields=50)
+        except ValueError:
+            raise _Refused(HTTPStatus.BAD_REQUEST, "the query can't be read") from None
+        missing = [name for name in _PARAMETERS if name not in query]
+        if missing:
+            raise _Refused(HTTPStatus.BAD_REQUEST, f"missing: {', '.join(missing)}")
+        given = f"{query['client'][0]}:{query['client_key'][0]}".encode(errors="replace")
+        if not hmac.compare_digest(given, f"{CLIENT}:{self.server.key}".encode()):
+            raise _Refused(HTTPStatus.FORBIDDEN, "wrong client or client_key")
+        start, end = (_instant(name, query[name][0]) for name in ("start", "end"))
+        if end < start:
+            raise _Refused(HTTPStatus.BAD_REQUEST, "end is before start")
+        return start, end
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answers an error as {"error": text} and ends the connection."""
+        body = json.dumps({"error": message or HTTPStatus(code).phrase}).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keeps no access log: it would put the client's key on the terminal."""
+
+
+def _instant(name: str, text: str) -> datetime:
+    try:
+        if _WRITTEN.fullmatch(text):
+            return datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc)
+    except ValueError:
+        pass
+    raise _Refused(HTTPStatus.BAD_REQUEST, f"{name} must be a UTC time like 2023-05-31 09:16:11.313646")
+
+
+def _body(found: Iterable[list[str]]) -> Iterator[bytes]:
+    """A JSON list of the records, in pieces of about _CHUNK bytes."""
+    pieces: list[str] = []
+    size = 0
+    separator = "["
+    for block in found:
+        if not block:
+            continue
+        pieces.append(separator + ", ".join(block))
+        separator = ", "
+        size += len(pieces[-1])
+        if size >= _CHUNK:
+            yield "".join(pieces).encode("ascii")
+            pieces.clear()
+            size = 0
+    pieces.append("]" if separator == ", " else "[]")
+    yield "".join(pieces).encode("ascii")

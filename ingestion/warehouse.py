@@ -1,0 +1,62 @@
+"""Where the warehouse is: the one value every stage connects with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import psycopg2
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
+
+
+@dataclass(frozen=True)
+class Warehouse:
+    """A PostgreSQL database and the account to use it with.
+
+    `host` is a host name, an address, or the absolute path of the folder that holds the server's Unix socket.
+    `password` is empty where the server asks for none (the embedded one knows its owner by the socket).
+    """
+
+    host: str
+    port: int
+    dbname: str
+    user: str
+    password: str = field(default="", repr=False)
+    sslmode: str = "prefer"
+
+    @property
+    def label(self) -> str:
+        """The database as people name it, without the password: `user@host:port/dbname`."""
+        return f"{self.user}@{self.host}:{self.port}/{self.dbname}"
+
+    def connect(self, application_name: str = "grader-elt", **options: Any) -> Connection:
+        """Open a psycopg2 connection; `options` are libpq's further connection parameters.
+
+        Raises psycopg2.OperationalError; libpq's messages name host and user, never the password.
+        """
+        return psycopg2.connect(
+            host=self.host,
+            port=self.port,
+            dbname=self.dbname,
+            user=self.user,
+            password=self.password or None,
+            sslmode=self.sslmode,
+            application_name=application_name,
+            connect_timeout=15,
+            keepalives_idle=30,
+            keepalives_interval=10,
+            keepalives_count=3,
+            **options,
+        )
+
+    def dlt_url(self) -> str:
+        """The same as a SQLAlchemy-style URL for dlt, which insists on a password even where none is needed."""
+        password = quote(self.password or "none", safe="")
+        user, dbname = quote(self.user, safe=""), quote(self.dbname, safe="")
+        if self.host.startswith("/"):
+            return f"postgresql://{user}:{password}@localhost:{self.port}/{dbname}?host={quote(self.host, safe='')}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"postgresql://{user}:{password}@{host}:{self.port}/{dbname}?sslmode={self.sslmode}"
