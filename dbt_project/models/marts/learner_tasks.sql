@@ -1,0 +1,115 @@
+{{
+    config(
+        incremental_strategy='merge',
+        unique_key='learner_task_id',
+        indexes=[
+            {'columns': ['learner_task_id'], 'unique': true},
+            {'columns': ['user_id']},
+            {'columns': ['first_correct_date']},
+            {'columns': ['record_no']},
+        ],
+    )
+}}
+
+with attempts as (
+
+    select * from {{ ref('attempts') }}
+
+),
+
+{% if is_incremental() -%}
+
+changed as (
+
+    select distinct learner_task_id
+    from attempts
+    where record_no > {{ last_record_no() }}
+
+),
+
+{% endif -%}
+
+attempts_of_tasks as not materialized (
+
+    select
+        attempts.learner_task_id,
+        attempts.user_id,
+        attempts.course_key,
+        attempts.block_id,
+        case when attempts.course_key is null then attempts.lis_result_sourcedid end as unsplit_sourcedid,
+        attempts.attempt_type,
+        attempts.is_correct,
+        attempts.created_at,
+        attempts.record_no
+
+    from attempts
+    {%- if is_incremental() %}
+
+    inner join changed on attempts.learner_task_id = changed.learner_task_id
+    {%- endif %}
+
+),
+
+tasks as (
+
+    select
+        learner_task_id,
+        user_id,
+        course_key,
+        block_id,
+        unsplit_sourcedid,
+        count(*) as attempts,
+        count(*) filter (where attempt_type = 'run') as runs,
+        count(*) filter (where attempt_type = 'submit') as submits,
+        min(created_at) as first_attempt_at,
+        max(created_at) as last_attempt_at,
+        min(created_at) filter (where is_correct) as first_correct_at,
+        max(record_no) as record_no
+
+    from attempts_of_tasks
+
+    group by learner_task_id, user_id, course_key, block_id, unsplit_sourcedid
+
+),
+
+attempts_until_correct as (
+
+    select
+        tasks.learner_task_id,
+        count(*) as attempts_to_first_correct
+
+    from tasks
+
+    inner join attempts_of_tasks
+        on tasks.learner_task_id = attempts_of_tasks.learner_task_id
+        and tasks.first_correct_at >= attempts_of_tasks.created_at
+
+    group by tasks.learner_task_id
+
+),
+
+final as (
+
+    select
+        tasks.learner_task_id,
+        tasks.user_id,
+        tasks.course_key,
+        tasks.block_id,
+        tasks.unsplit_sourcedid,
+        tasks.attempts,
+        tasks.runs,
+        tasks.submits,
+        tasks.first_attempt_at,
+        tasks.last_attempt_at,
+        tasks.first_correct_at,
+        {{ report_date('tasks.first_correct_at') }} as first_correct_date,
+        attempts_until_correct.attempts_to_first_correct,
+        tasks.record_no
+
+    from tasks
+
+    left join attempts_until_correct on tasks.learner_task_id = attempts_until_correct.learner_task_id
+
+)
+
+select * from final

@@ -1,0 +1,30 @@
+{{ config(materialized='view') }}
+
+with fetches as (
+
+    select * from {{ source('raw', 'fetches') }}
+
+),
+
+loads as (
+
+    select * from {{ ref('stg_grader__loads') }}
+
+),
+
+completed as (
+
+    select
+        window_start,
+        window_end,
+        records,
+        fetched_at,
+        _dlt_load_id
+
+    from fetches
+
+    where _dlt_load_id in (select loads._dlt_load_id from loads)
+
+)
+
+select * from completed
