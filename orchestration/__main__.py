@@ -1,0 +1,112 @@
+"""The entry point: reads the settings, configures logging, runs one command, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+from ingestion.windows import Window
+
+from orchestration import arguments, local, lock, screen, wiring
+from orchestration.check import check
+from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, GraderError, SettingsError
+from orchestration.logs import Tail, configure
+from orchestration.metrics import period_metrics
+from orchestration.roles import roles
+from orchestration.run import Run
+from orchestration.settings import Settings, read_settings
+from orchestration.transform import Dbt
+
+logger = logging.getLogger(__name__)
+
+PIPELINE = ("run", "ingest", "build", "deliver")
+
+
+def main(argv: list[str]) -> int:
+    """Run one command; returns the process's exit code."""
+    # Everything this process makes may hold learners' data.
+    os.umask(0o077)
+    options = arguments.parse(argv)
+    try:
+        settings = read_settings()
+        window = arguments.window_of(options) if "start" in options else None
+        tail, log_file = _configure(settings, verbose=options.command in PIPELINE)
+    except GraderError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    try:
+        if options.command not in PIPELINE:
+            return _other(options, settings, window)
+        with ExitStack() as stack:
+            warehouse = wiring.open_warehouse(settings)
+            stack.enter_context(lock.pipeline_lock(warehouse, options.command, options.wait))
+            show_progress = stack.enter_context(screen.ingest_progress())
+            run = Run(settings, warehouse, options.command, tail, log_file, show_progress)
+            code = _stages(run, options, window)
+        screen.show_summary(run.summary)
+        return code
+    except GraderError as error:
+        logger.error("%s", error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        logger.error("%s: interrupted; the next run takes up what is missing", options.command)
+        return EXIT_STAGE_FAILED
+    except Exception:
+        logger.exception("%s: unexpected error", options.command)
+        return EXIT_STAGE_FAILED
+
+
+def _configure(settings: Settings, verbose: bool) -> tuple[Tail, Path]:
+    try:
+        return configure(settings.log_dir, settings.log_retention_days, settings.secrets, verbose)
+    except OSError as error:
+        reason = error.strerror
+    raise SettingsError(f"LOG_DIR should be a folder that can be written: {settings.log_dir}: {reason}")
+
+
+def _stages(run: Run, options: argparse.Namespace, window: Window | None) -> int:
+    if options.command == "run":
+        return run.everything(window)
+    if options.command == "deliver":
+        return run.deliver()
+    if options.command == "ingest":
+        run.ingest(window)
+    else:
+        run.build(options.full_refresh)
+    return EXIT_DONE
+
+
+def _other(options: argparse.Namespace, settings: Settings, window: Window | None) -> int:
+    match options.command:
+        case "check":
+            return EXIT_DONE if check(settings) else EXIT_STAGE_FAILED
+        case "db":
+            return local.start_database(settings)
+        case "db-stop":
+            return local.stop_database(settings)
+        case "psql":
+            return local.psql(settings, options.arguments)
+        case "docs":
+            return local.docs(settings, not options.no_serve, options.port)
+        case "roles":
+            return roles(wiring.open_warehouse(settings), options.apply)
+        case "metrics" if window is not None:
+            warehouse = wiring.open_warehouse(settings)
+            dbt = Dbt(warehouse, settings.report_timezone, settings.state_dir)
+            found = period_metrics(dbt, warehouse, window)
+            bounds = {"start": window.start.isoformat(), "end": window.end.isoformat()}
+            if options.json:
+                print(json.dumps({**bounds, **found}))
+            else:
+                screen.show_metrics(f"{window.start:%Y-%m-%d %H:%M:%S} to {window.end:%Y-%m-%d %H:%M:%S} UTC", found)
+            return EXIT_DONE
+    raise SettingsError(f"{options.command} is not a command.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,68 @@
+"""The command line: `python -m orchestration COMMAND [options]`. The Makefile's targets are thin names for these."""
+
+from __future__ import annotations
+
+import argparse
+from datetime import datetime, timezone
+
+from ingestion.windows import Window
+from orchestration.errors import SettingsError
+
+COMMANDS = {
+    "run": "the whole pipeline: ingest, build, deliver",
+    "ingest": "load the API's records into the raw schema",
+    "build": "build and test the models with dbt",
+    "deliver": "write the spreadsheet and send the mail",
+    "metrics": "the metrics of a window",
+    "check": "verify the settings and reach every outside party, changing nothing",
+    "docs": "build the dbt docs site and serve it",
+    "roles": "SQL for least-privilege roles",
+    "db": "start the embedded PostgreSQL and say how to connect",
+    "db-stop": "stop the embedded PostgreSQL",
+    "psql": "open psql on the warehouse",
+}
+WINDOW_HELP = "UTC, YYYY-MM-DD or 'YYYY-MM-DD HH:MM:SS.ffffff'"
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The parsed command line; argparse ends the process with exit code 2 on bad usage."""
+    parser = argparse.ArgumentParser(prog="python -m orchestration", description="The grader ELT.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    added = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
+    for name in ("run", "ingest", "metrics"):
+        needed = name == "metrics"
+        added[name].add_argument("--start", required=needed, help=f"first instant of the window ({WINDOW_HELP})")
+        added[name].add_argument("--end", required=needed, help=f"end of the window, not part of it ({WINDOW_HELP})")
+    for name in ("run", "ingest", "build", "deliver"):
+        added[name].add_argument("--wait", action="store_true", help="wait for another run instead of giving up")
+    added["build"].add_argument("--full-refresh", action="store_true", help="rebuild every model from raw")
+    added["metrics"].add_argument("--json", action="store_true", help="print one JSON object")
+    added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
+    added["docs"].add_argument("--no-serve", action="store_true", help="only write the files")
+    added["docs"].add_argument("--port", type=int, default=8080, help="where to serve on loopback")
+    added["psql"].add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to psql")
+    return parser.parse_args(arguments)
+
+
+def window_of(options: argparse.Namespace) -> Window | None:
+    """The window asked for, None when none was. Raises SettingsError for one that can't be used."""
+    if options.start is None and options.end is None:
+        return None
+    if options.start is None or options.end is None:
+        raise SettingsError("A window needs both START and END (or neither, for what is due).")
+    start, end = _instant("START", options.start), _instant("END", options.end)
+    if end <= start:
+        raise SettingsError(f"END ({options.end}) should be after START ({options.start}).")
+    return Window(start, end)
+
+
+def _instant(name: str, text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+    except ValueError:
+        raise SettingsError(f"{name} should be {WINDOW_HELP}, not {text!r}.") from None
+    utc = instant.replace(tzinfo=timezone.utc) if instant.tzinfo is None else instant
+    try:
+        return utc.astimezone(timezone.utc)
+    except OverflowError:
+        raise SettingsError(f"{name} ({text}) is out of range.") from None

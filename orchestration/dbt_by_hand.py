@@ -1,0 +1,32 @@
+"""`dbt` as people type it: the project's settings become the environment, then dbt itself takes over.
+
+`.venv/bin/dbt` calls this, so that `dbt build` in `dbt_project/` works with nothing exported, on an analyst's own schemas.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from orchestration import wiring
+from orchestration.errors import GraderError
+from orchestration.settings import read_settings
+from orchestration.transform import dbt_environment
+
+
+def main() -> int:
+    """Run dbt's own command line with the warehouse of the settings; returns its exit code."""
+    try:
+        settings = read_settings()
+        os.environ.update(dbt_environment(wiring.open_warehouse(settings), settings.report_timezone))
+    except GraderError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    from dbt.cli.main import cli
+
+    cli(prog_name="dbt")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,34 @@
+"""The errors that end a command, with the exit code each stands for.
+
+Every message says what failed, where, and what to do next, and holds no secret: it is printed and mailed as it is.
+"""
+
+from __future__ import annotations
+
+EXIT_DONE = 0
+EXIT_STAGE_FAILED = 1
+EXIT_USAGE = 2
+EXIT_DELIVERY_FAILED = 3
+EXIT_LOCKED = 4
+
+
+class GraderError(Exception):
+    """Base of all; `exit_code` is what the process ends with."""
+
+    exit_code = EXIT_STAGE_FAILED
+
+
+class SettingsError(GraderError):
+    """Settings or arguments that cannot be used; the message names every offending one."""
+
+    exit_code = EXIT_USAGE
+
+
+class StageError(GraderError):
+    """A stage failed; what depends on it must not run."""
+
+
+class LockedError(GraderError):
+    """Another run is at work on this warehouse."""
+
+    exit_code = EXIT_LOCKED

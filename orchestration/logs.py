@@ -1,0 +1,136 @@
+"""Logging for a whole command: a file named by the machine's local date, warnings and stages on the terminal, no secrets in either."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import re
+import sys
+from collections import deque
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+logger = logging.getLogger(__name__)
+
+LOG_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})\.log", re.ASCII)
+# Shorter values would blot out ordinary words.
+SHORTEST_SECRET = 3
+NOISY = ("urllib3", "dlt", "google", "asyncio", "snowplow_tracker", "requests_oauthlib", "dbt")
+
+
+class Redactor:
+    """Replaces secrets, as they are, URL-encoded and in base64, by `***`."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms: set[str] = set()
+        for secret in secrets:
+            if len(secret) >= SHORTEST_SECRET:
+                encoded = base64.b64encode(secret.encode()).decode()
+                forms |= {secret, quote(secret, safe=""), quote_plus(secret), quote(secret), repr(secret)[1:-1]}
+                forms |= {encoded, encoded.rstrip("=")}
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+
+    def __call__(self, text: str) -> str:
+        return self._pattern.sub("***", text) if self._pattern else text
+
+
+class RedactingFormatter(logging.Formatter):
+    """A formatter whose whole output, tracebacks included, goes through a Redactor."""
+
+    def __init__(self, redact: Redactor, fmt: str) -> None:
+        super().__init__(fmt)
+        self._redact = redact
+
+    def format(self, record: logging.LogRecord) -> str:
+        return self._redact(super().format(record))
+
+
+class DatedFileHandler(logging.FileHandler):
+    """Writes to `<folder>/<local date>.log` and moves on to the next file at midnight."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.today = date.today()
+        super().__init__(self._path(), encoding="utf-8", delay=True)
+
+    def _path(self) -> Path:
+        return self.folder / f"{self.today:%Y-%m-%d}.log"
+
+    def _open(self):  # type: ignore[no-untyped-def]
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_private)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        today = datetime.fromtimestamp(record.created).date()
+        if today != self.today:
+            self.close()
+            self.today = today
+            self.baseFilename = os.path.abspath(self._path())
+        super().emit(record)
+
+
+class Tail(logging.Handler):
+    """Keeps the last formatted lines, for the mail about a failure."""
+
+    def __init__(self, lines: int = 30) -> None:
+        super().__init__(logging.INFO)
+        self.lines: deque[str] = deque(maxlen=lines)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+def configure(folder: Path, retention_days: int, secrets: Iterable[str], verbose: bool = True) -> tuple[Tail, Path]:
+    """Set up logging for this process and remove outdated log files.
+
+    `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the tail of the log and the path of
+    today's file. Raises OSError when the folder cannot be made or written.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    redact = Redactor(secrets)
+    line = RedactingFormatter(redact, "%(asctime)s %(levelname)-7s %(message)s")
+    file = DatedFileHandler(folder)
+    tail = Tail()
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.INFO if verbose else logging.WARNING)
+    root = logging.getLogger()
+    root.setLevel(logging.INFO)
+    for handler in (file, tail, terminal):
+        handler.setFormatter(line)
+        root.addHandler(handler)
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    remove_outdated(folder, retention_days, date.today())
+    return tail, Path(file.baseFilename)
+
+
+def remove_outdated(folder: Path, retention_days: int, today: date) -> list[Path]:
+    """Delete the log files in `folder` whose name's date lies more than `retention_days` days before `today`.
+
+    Only regular files named like our own are touched. Returns what was removed.
+    """
+    removed = []
+    for path in sorted(folder.iterdir()):
+        named = LOG_NAME.fullmatch(path.name)
+        if not named or path.is_symlink() or not path.is_file():
+            continue
+        try:
+            day = date.fromisoformat(named[1])
+        except ValueError:
+            continue
+        if today - day > timedelta(days=retention_days):
+            try:
+                path.unlink()
+            except OSError as error:
+                logger.warning("outdated log %s could not be removed: %s", path.name, error.strerror)
+            else:
+                removed.append(path)
+                logger.info("outdated log %s removed", path.name)
+    return removed
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,51 @@
+"""What became of the records of one run, read from the receipts that dbt wrote."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from datetime import datetime
+
+import psycopg2
+
+from ingestion.warehouse import Warehouse
+from orchestration.errors import StageError
+from orchestration.summary import LoadCounts
+
+logger = logging.getLogger(__name__)
+
+RECEIPTS = """
+    select fetched, accepted, repeated, rejected, rejected_by_reason
+    from marts.load_receipts
+    where _dlt_load_id = any(%s)
+"""
+
+
+def of_loads(warehouse: Warehouse, load_ids: list[str]) -> LoadCounts:
+    """The sums over the receipts of these loads. Raises StageError."""
+    try:
+        connection = warehouse.connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(RECEIPTS, (load_ids,))
+                rows = cursor.fetchall()
+        finally:
+            connection.close()
+    except psycopg2.Error as error:
+        reason = " ".join(str(error).split())
+    else:
+        reasons: Counter[str] = Counter()
+        for row in rows:
+            reasons.update(row[4])
+        fetched, accepted, repeated, rejected = (sum(row[i] for row in rows) for i in range(4))
+        counts = LoadCounts(fetched, accepted, repeated, rejected, dict(reasons.most_common()))
+        logger.info(
+            "records: %d fetched = %d accepted + %d repeated + %d rejected%s",
+            fetched,
+            accepted,
+            repeated,
+            rejected,
+            "".join(f"; {reason}: {number}" for reason, number in counts.rejected_by_reason.items()),
+        )
+        return counts
+    raise StageError(f"The receipts of {warehouse.label} could not be read: {reason}. Run again.")

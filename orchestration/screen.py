@@ -1,0 +1,88 @@
+"""What people see on the terminal: the progress of an ingest, the summary at the end, tables."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+from rich.text import Text
+
+from ingestion.pipeline import Progress
+from orchestration.summary import RunSummary
+
+OUTCOMES = {"done": ("All done", "bold green"), "failed": ("FAILED", "bold red"), "delivery failed": ("DELIVERY FAILED", "bold red")}
+MADE_UP = "MADE-UP DATA: the built-in demo API fed this run. Set API_URL, API_CLIENT and API_CLIENT_KEY for the real one."
+
+
+@contextmanager
+def ingest_progress() -> Iterator[Callable[[Progress], None]]:
+    """A progress bar on a terminal; elsewhere nothing, the log's lines serve there."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("slices", total=None)
+
+        def show(progress: Progress) -> None:
+            words = f"{progress.records_fetched:,} records fetched, {progress.records_loaded:,} loaded"
+            bar.update(task, total=progress.slices, completed=progress.slices_fetched, description=words)
+
+        yield show
+
+
+def show_summary(summary: RunSummary) -> None:
+    """Print the last screen of a run to standard output."""
+    console = Console(highlight=False, soft_wrap=True)
+    words, style = OUTCOMES[summary.outcome]
+    console.print()
+    if summary.demo:
+        console.print(Text(MADE_UP, style="bold yellow"))
+    console.print(Text(f"{words}: {summary.command}, run {summary.run_id}", style=style))
+    for stage in summary.stages:
+        console.print(Text(f"  {stage.name:<8} {stage.outcome:<7} {stage.seconds:7.2f} s  {stage.detail}"))
+    loads = summary.loads
+    if loads:
+        console.print(
+            Text(
+                f"  records  {loads.fetched:,} loaded = {loads.accepted:,} accepted + {loads.repeated:,} repeated"
+                f" + {loads.rejected:,} rejected"
+            )
+        )
+        for reason, number in loads.rejected_by_reason.items():
+            console.print(Text(f"           {number:7,} {reason}"))
+    tests = summary.tests
+    if tests:
+        console.print(
+            Text(f"  tests    {tests.passed} passed, {tests.warned} warned, {tests.failed} failed, {tests.skipped} skipped")
+        )
+        for result in tests.results:
+            console.print(Text(f"           {result.status}: {result.name}: {result.message}"))
+    for delivery in summary.deliveries:
+        state = "" if delivery.ok else "FAILED: "
+        console.print(Text(f"  sent     {delivery.name}: {state}{delivery.target}: {delivery.detail}"))
+    if summary.failure and summary.outcome == "failed":
+        console.print(Text(f"  failed   {summary.failure}", style="red"))
+    console.print(Text(f"  log      {summary.log_file}"))
+
+
+def show_metrics(window: str, metrics: Mapping[str, Any]) -> None:
+    """Print a period's metrics as a table to standard output."""
+    table = Table(title=window, show_header=False)
+    for name, value in metrics.items():
+        table.add_row(name, _figure(name, value))
+    Console(highlight=False).print(table)
+
+
+def _figure(name: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.1%}" if name.endswith("_rate") else f"{value:.2f}"
+    return f"{value:,}"

@@ -1,0 +1,84 @@
+"""What a run did, as values: the screen, the mail and the log all tell it from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+StageOutcome = Literal["done", "failed", "skipped"]
+RunOutcome = Literal["done", "failed", "delivery failed"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of a run, with its wall time in seconds and its counts in words."""
+
+    name: str
+    outcome: StageOutcome
+    seconds: float
+    detail: str
+
+
+@dataclass(frozen=True)
+class LoadCounts:
+    """What became of the records this run loaded; `fetched == accepted + repeated + rejected`."""
+
+    fetched: int
+    accepted: int
+    repeated: int
+    rejected: int
+    rejected_by_reason: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """One data test that did not simply pass. `message` holds no values of records; `sample` a few failing rows as
+    text, in which nothing names a learner."""
+
+    name: str
+    status: Literal["warn", "fail", "error"]
+    failures: int
+    message: str
+    sample: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TestCounts:
+    """How the data tests of a build ended."""
+
+    passed: int
+    warned: int
+    failed: int
+    skipped: int
+    results: tuple[TestResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One delivery: where it went (`target`: an address or a file), and what happened, in words."""
+
+    name: str
+    ok: bool
+    target: str
+    detail: str
+
+
+@dataclass
+class RunSummary:
+    """A run from its start to what it delivered. Times are aware and in UTC; texts hold no secrets."""
+
+    run_id: str
+    command: str
+    started_at: datetime
+    demo: bool
+    outcome: RunOutcome = "done"
+    finished_at: datetime | None = None
+    stages: list[Stage] = field(default_factory=list)
+    loads: LoadCounts | None = None
+    tests: TestCounts | None = None
+    failed_stage: str | None = None
+    failure: str | None = None
+    deliveries: list[Delivery] = field(default_factory=list)
+    log_tail: tuple[str, ...] = ()
+    log_file: str = ""

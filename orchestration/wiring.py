@@ -1,0 +1,96 @@
+"""Chooses, by the settings, between the outside parties and the embedded ones that stand in for them.
+
+The only module that knows both. Stand-ins are imported when they are needed, so that production runs never load them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+from ingestion.api import Api
+from ingestion.warehouse import Warehouse
+from orchestration.deliver import MessageSender, TableSender
+from orchestration.deliver.body import Links
+from orchestration.errors import StageError
+from orchestration.settings import Settings
+
+DEMO_DAYS = 60
+# The stand-in mail is never sent, so its addresses are of the domain reserved for that (RFC 2606).
+OUTBOX_SENDER, OUTBOX_RECIPIENT = "grader-elt@example.invalid", "boss@example.invalid"
+
+
+def open_warehouse(settings: Settings) -> Warehouse:
+    """The warehouse of the settings; without one, the embedded PostgreSQL, started if need be.
+
+    Made-up data has an embedded database of its own, so that nothing of it is left when the real API is configured.
+    Raises StageError.
+    """
+    if settings.warehouse is not None:
+        return settings.warehouse
+    from embedded import postgres
+
+    try:
+        return postgres.start(settings.state_dir, database=embedded_database(settings))
+    except postgres.EmbeddedPostgresError as error:
+        message = str(error)
+    raise StageError(message)
+
+
+def embedded_database(settings: Settings) -> str:
+    """The name of the embedded database that these settings work on."""
+    return "demo" if settings.api is None else "grader"
+
+
+@contextmanager
+def open_api(settings: Settings) -> Iterator[Api]:
+    """The grader's API of the settings; without one, the demo API, which runs as long as the block. Raises StageError."""
+    if settings.api is not None:
+        yield Api(settings.api.url, settings.api.client, settings.api.client_key)
+        return
+    from embedded import demo_api
+
+    message = ""
+    with ExitStack() as stack:
+        try:
+            demo = stack.enter_context(demo_api.running())
+        except demo_api.DemoApiError as error:
+            message = str(error)
+        else:
+            yield Api(demo.url, demo.client, demo.client_key)
+    if message:
+        raise StageError(message)
+
+
+def table_sender(settings: Settings) -> TableSender:
+    """What takes the worksheets."""
+    if settings.google is not None:
+        from orchestration.deliver.sheets import GoogleSheet
+
+        google = settings.google
+        return GoogleSheet(google.credentials_file, google.spreadsheet, google.api_url)
+    from embedded.workbook import Workbook
+
+    return Workbook(settings.out_dir / "metrics.xlsx")
+
+
+def message_sender(settings: Settings) -> MessageSender:
+    """What takes the mail."""
+    if settings.mail is not None:
+        from orchestration.deliver.smtp import SmtpServer
+
+        mail = settings.mail
+        return SmtpServer(mail.host, mail.port, mail.security, mail.user, mail.password, mail.sender, mail.recipients)
+    from embedded.outbox import Outbox
+
+    return Outbox(settings.out_dir / "mail", OUTBOX_SENDER, [OUTBOX_RECIPIENT])
+
+
+def links(settings: Settings) -> Links:
+    """Where readers of the deliveries find the sheet and the docs."""
+    if settings.google is not None:
+        sheet = f"https://docs.google.com/spreadsheets/d/{settings.google.spreadsheet}"
+    else:
+        sheet = str(settings.out_dir / "metrics.xlsx")
+    docs = settings.out_dir / "docs.html"
+    return Links(sheet=sheet, docs=str(docs) if docs.exists() else None)
