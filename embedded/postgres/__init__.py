@@ -1,0 +1,15 @@
+"""The PostgreSQL that stands in when no server is configured: private to its user, durable, kept running.
+
+Everything is kept in `STATE_DIR/postgres`: `18/` (the data, by major version), `run/` (the socket),
+`password` (for tools that connect to 127.0.0.1), `port`, `start.log`. The account that starts it connects
+through the socket as the role `grader` without a password. For root the server runs as another account,
+inside the same folders.
+"""
+
+from __future__ import annotations
+
+from embedded.postgres.binaries import psql_binary
+from embedded.postgres.errors import EmbeddedPostgresError
+from embedded.postgres.server import find, password_file, start, stop
+
+__all__ = ["EmbeddedPostgresError", "find", "password_file", "psql_binary", "start", "stop"]

@@ -1,0 +1,226 @@
+"""Making, starting, finding and stopping the embedded server of a state folder."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import psycopg2
+from psycopg2 import sql
+from psycopg2.extensions import encrypt_password
+
+from embedded.postgres.account import Account, allowed_names, server_account
+from embedded.postgres.binaries import Installation, choose, usable_by
+from embedded.postgres.configuration import ROLE, free_port, write_configuration
+from embedded.postgres.creation import make_data_folder
+from embedded.postgres.errors import EmbeddedPostgresError, with_log
+from embedded.postgres.folders import Home, write_private
+from embedded.postgres.logs import log_sizes, logged_since, remove_old_logs
+from embedded.postgres.process import (
+    Postmaster,
+    is_alive,
+    launch,
+    running_postmaster,
+    shut_down,
+)
+from ingestion.warehouse import Warehouse
+
+DATABASE = "grader"
+
+# Recovery after a crash reads up to max_wal_size again; a server that is alive is given the time.
+_READY_SECONDS = 300.0
+_STOP_SECONDS = 120.0
+_ORPHANS_SECONDS = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+def start(state_dir: Path, settings: Mapping[str, str] | None = None, database: str = DATABASE) -> Warehouse:
+    """A database of the embedded server; both are made, and the server started, as needed.
+
+    `settings` are further settings of PostgreSQL's (name to value) for a server that isn't running yet; with
+    `fsync` off, making the database doesn't wait for the disk either. Any number of processes may call it at
+    once. The server outlives the caller. Raises EmbeddedPostgresError.
+    """
+    with _clean_errors(f"The embedded PostgreSQL in {state_dir} could not be started"):
+        if (found := find(state_dir, database)) is not None:
+            return found
+        home = Home(state_dir)
+        account = server_account(home.state_dir, home.path)
+        home.create(account)
+        with home.lock():
+            if (found := find(state_dir, database)) is not None:
+                return found
+            installation = choose(home.majors())
+            data = home.data(installation.major)
+            if running_postmaster(data) is None:
+                runnable = usable_by(installation, account)
+                if not data.exists():
+                    make_data_folder(runnable, account, data, settings or {})
+                _start_server(runnable, account, home, data, settings or {})
+            _wait_until_ready(home, data, None)
+            return _prepare(home, account, data, database)
+
+
+def find(state_dir: Path, database: str = DATABASE) -> Warehouse | None:
+    """A database of the state folder's running server; None when that is down, not ready or hasn't got it.
+
+    Whoever answers has to prove that the data folder is this one. Raises EmbeddedPostgresError when the
+    folder is somebody else's.
+    """
+    with _clean_errors(f"The embedded PostgreSQL in {state_dir} could not be looked for"):
+        home = Home(state_dir)
+        for major in home.majors():
+            postmaster = running_postmaster(home.data(major))
+            if postmaster is not None:
+                warehouse = _warehouse(home, postmaster, database)
+                if _refusal(warehouse, postmaster) is None:
+                    return warehouse
+        return None
+
+
+def stop(state_dir: Path) -> bool:
+    """Shut the state folder's server down, ending its connections; False when it wasn't running.
+
+    Raises EmbeddedPostgresError when it doesn't stop, or is somebody else's.
+    """
+    with _clean_errors(f"The embedded PostgreSQL in {state_dir} could not be stopped"):
+        home = Home(state_dir)
+        if not home.majors():
+            return False
+        stopped = False
+        with home.lock():
+            for major in home.majors():
+                postmaster = running_postmaster(home.data(major))
+                if postmaster is None:
+                    continue
+                if not shut_down(postmaster.pid, _STOP_SECONDS):
+                    raise EmbeddedPostgresError(
+                        f"The embedded PostgreSQL (process {postmaster.pid}) is still shutting down after "
+                        f"{_STOP_SECONDS:.0f} s; its log is in {home.data(major) / 'log'}."
+                    )
+                stopped = True
+        return stopped
+
+
+def password_file(state_dir: Path) -> Path:
+    """The file with the password of `grader` on 127.0.0.1, for analysts' tools; there once it was started."""
+    return Home(state_dir).password_file
+
+
+def _start_server(
+    installation: Installation, account: Account, home: Home, data: Path, settings: Mapping[str, str]
+) -> None:
+    deadline = time.monotonic() + _ORPHANS_SECONDS
+    remove_old_logs(data)
+    while True:
+        port = free_port(home)
+        write_configuration(data, account, port, allowed_names(home.state_dir), settings)
+        before = log_sizes(data)
+        pid = launch(installation, account, data)
+        if _wait_until_ready(home, data, pid):
+            write_private(home.port_file, f"{port}\n", account)
+            _log.info("Started the embedded PostgreSQL on 127.0.0.1:%s, process %s", port, pid)
+            return
+        words = logged_since(home, data, before)
+        # Somebody took the port a moment ago, or backends of a killed server are still ending.
+        passing = "could not create any TCP/IP sockets" in words or "shared memory block" in words
+        if not passing or time.monotonic() > deadline:
+            raise with_log(
+                f"The embedded PostgreSQL in {data} did not start. Its logs are in its folder `log`. If the "
+                "cause can't be mended, move the folder away to begin with an empty database.",
+                words,
+            )
+        time.sleep(0.3)
+
+
+def _wait_until_ready(home: Home, data: Path, pid: int | None) -> bool:
+    """Wait until the server accepts connections; False when process `pid` has ended before that."""
+    deadline = time.monotonic() + _READY_SECONDS
+    while time.monotonic() < deadline:
+        postmaster = running_postmaster(data)
+        if postmaster is not None:
+            refusal = _refusal(_warehouse(home, postmaster, "postgres"), postmaster)
+            if refusal is None:
+                return True
+            if "authentication failed" in refusal:
+                raise EmbeddedPostgresError(
+                    f"The embedded PostgreSQL in {data} was started by another user, who alone may use it "
+                    "without a password. Stop it (`make db-stop`) and try again."
+                )
+        if pid is not None and not is_alive(pid):
+            return False
+        if pid is None and postmaster is None:
+            break
+        time.sleep(0.03)
+    raise with_log(
+        f"The embedded PostgreSQL in {data} is running but accepts no connections. "
+        "Stop it (`make db-stop`) and try again.",
+        logged_since(home, data, {}),
+    )
+
+
+def _prepare(home: Home, account: Account, data: Path, database: str) -> Warehouse:
+    """Give the role its password and make the database, the last step of a first start."""
+    postmaster = running_postmaster(data)
+    if postmaster is None:
+        raise EmbeddedPostgresError(f"The embedded PostgreSQL in {data} ended right after its start.")
+    connection = _warehouse(home, postmaster, "postgres").connect(application_name="grader-elt start")
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            if not home.password_file.exists():
+                password = secrets.token_urlsafe(24)
+                # Only the salted hash is sent: a statement may be logged.
+                hashed = encrypt_password(password, ROLE, connection, "scram-sha-256")
+                cursor.execute(f"alter role {ROLE} password %s", [hashed])
+                write_private(home.password_file, f"{password}\n", account)
+            cursor.execute("select from pg_database where datname = %s", [database])
+            if cursor.rowcount == 0:
+                cursor.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
+    finally:
+        connection.close()
+    return _warehouse(home, postmaster, database)
+
+
+def _warehouse(home: Home, postmaster: Postmaster, dbname: str) -> Warehouse:
+    return Warehouse(home.reachable_sockets(), postmaster.port, dbname, ROLE)
+
+
+def _refusal(warehouse: Warehouse, postmaster: Postmaster) -> str | None:
+    """Why the database can't be used; None when its server runs in the folder `postmaster` was read from."""
+    try:
+        connection = warehouse.connect(application_name="grader-elt find")
+    except psycopg2.OperationalError as error:
+        _log.debug("%s does not answer: %s", warehouse.label, error)
+        return str(error)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_read_file('postmaster.pid')")
+            row = cursor.fetchone()
+    except psycopg2.Error as error:
+        return str(error)
+    finally:
+        connection.close()
+    lines = str(row[0]).splitlines() if row else []
+    if lines[:3:2] == [str(postmaster.pid), postmaster.started]:
+        return None
+    return "another server answers"
+
+
+@contextlib.contextmanager
+def _clean_errors(what: str) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        raise EmbeddedPostgresError(
+            f"{what}: no permission for {error.filename or 'a folder'}. It may belong to another user: run "
+            "as that user, or set STATE_DIR to a folder of your own."
+        ) from error
+    except (OSError, psycopg2.Error, subprocess.TimeoutExpired) as error:
+        raise EmbeddedPostgresError(f"{what}: {str(error).strip()}") from error

@@ -1,0 +1,89 @@
+"""What every test can ask for: a PostgreSQL server for each worker, an empty database for each test."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+
+from embedded import postgres
+from ingestion.warehouse import Warehouse
+
+_SETTINGS = {
+    "API_URL",
+    "API_CLIENT",
+    "API_CLIENT_KEY",
+    "START_DATE",
+    "LOOKBACK_HOURS",
+    "REPORT_TIMEZONE",
+    "LOG_DIR",
+    "LOG_RETENTION_DAYS",
+    "OUT_DIR",
+    "STATE_DIR",
+}
+_SETTING_GROUPS = ("POSTGRES_", "GOOGLE_", "SMTP_", "EMAIL_")
+
+# A test's database needn't survive a power cut.
+_HASTY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No setting of the developer's reaches a test, and nothing a test does reaches the developer's home."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [*os.environ]:
+            if name in _SETTINGS or name.startswith(_SETTING_GROUPS):
+                patch.delenv(name)
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, _nothing_configured: None) -> Iterator[Warehouse]:
+    """A server to make databases in, as its superuser: the worker's own, or that of TEST_POSTGRES_URL."""
+    if url := os.environ.get("TEST_POSTGRES_URL"):
+        yield _from_url(url)
+        return
+    state_dir: Path = tmp_path_factory.mktemp("server")
+    try:
+        yield postgres.start(state_dir, _HASTY)
+    finally:
+        postgres.stop(state_dir)
+
+
+@pytest.fixture
+def warehouse(server: Warehouse) -> Iterator[Warehouse]:
+    """An empty database of the test's own."""
+    name = f"test_{secrets.token_hex(6)}"
+    _administer(server, f"create database {name} template template0")
+    try:
+        yield replace(server, dbname=name)
+    finally:
+        _administer(server, f"drop database {name} with (force)")
+
+
+def _administer(server: Warehouse, statement: str) -> None:
+    connection = server.connect(application_name="tests")
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    finally:
+        connection.close()
+
+
+def _from_url(url: str) -> Warehouse:
+    """The server of a URL `postgresql://user:password@host:port/database`."""
+    parts = urlsplit(url)
+    return Warehouse(
+        host=parts.hostname or "localhost",
+        port=parts.port or 5432,
+        dbname=parts.path.lstrip("/") or "postgres",
+        user=unquote(parts.username or "postgres"),
+        password=unquote(parts.password or ""),
+    )
