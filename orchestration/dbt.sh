@@ -1,4 +1,5 @@
 #!/bin/sh
 # dbt with this project's settings (see orchestration/dbt_by_hand.py); the Makefile puts it into .venv/bin in place of dbt's own.
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
-PYTHONPATH="$here/../..${PYTHONPATH:+:$PYTHONPATH}" exec "$here/python" -m orchestration.dbt_by_hand "$@"
+root=$(dirname -- "$(dirname -- "$here")")
+PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" exec "$here/python" -m orchestration.dbt_by_hand "$@"

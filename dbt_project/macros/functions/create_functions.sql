@@ -6,7 +6,7 @@
 #}
 {% macro create_functions() -%}
     {%- if execute and flags.WHICH in ('run', 'build', 'test') -%}
-        {%- set schema = generate_schema_name('staging', none) -%}
+        {%- set schema = generate_schema_name('staging', none) | trim -%}
         {%- if not adapter.check_schema_exists(target.database, schema) -%}
             {%- do run_query('create schema ' ~ adapter.quote(schema)) -%}
         {%- endif -%}
@@ -18,7 +18,14 @@
 {%- endmacro %}
 
 
-{# The qualified name of one of our functions in this target's staging schema. #}
+{#
+  The qualified name of one of our functions in this target's staging schema. Commands that create nothing (`dbt show`) use
+  production's while the target has none of its own.
+#}
 {% macro function_name(name) -%}
-    {{ adapter.quote(generate_schema_name('staging', none)) }}.{{ name }}
+    {%- set schema = generate_schema_name('staging', none) | trim -%}
+    {%- if execute and flags.WHICH in ('show', 'compile') and not adapter.check_schema_exists(target.database, schema) -%}
+        {%- set schema = 'staging' -%}
+    {%- endif -%}
+    {{ adapter.quote(schema) }}.{{ name }}
 {%- endmacro %}

@@ -29,7 +29,8 @@ arrived as not materialized (
         lis_outcome_service_url,
         is_correct,
         attempt_type,
-        created_at
+        created_at,
+        _dlt_load_id
 
     from staged
 
@@ -52,7 +53,8 @@ known as not materialized (
         lis_outcome_service_url,
         is_correct,
         attempt_type,
-        created_at
+        created_at,
+        '' as _dlt_load_id
 
     from {{ this }}
 
@@ -93,25 +95,37 @@ records_of_repeated as (
 
 ),
 
+-- within a load the record fetched last counts
+last_of_load as (
+
+    select distinct on (attempt_id, _dlt_load_id)
+        *,
+        min(first_record_no) over (partition by attempt_id) as accepted_record_no
+
+    from records_of_repeated
+
+    order by attempt_id, _dlt_load_id, record_no desc
+
+),
+
 compared as (
 
     select
         *,
-        min(first_record_no) over (partition by attempt_id) as accepted_record_no,
         (oauth_consumer_key, lis_outcome_service_url, is_correct) is not distinct from (
-            lag(oauth_consumer_key) over records,
-            lag(lis_outcome_service_url) over records,
-            lag(is_correct) over records
+            lag(oauth_consumer_key) over loads,
+            lag(lis_outcome_service_url) over loads,
+            lag(is_correct) over loads
         )
-        and lag(record_no) over records is not null as same_as_before
+        and lag(record_no) over loads is not null as same_as_before
 
-    from records_of_repeated
+    from last_of_load
 
-    window records as (partition by attempt_id order by record_no)
+    window loads as (partition by attempt_id order by record_no)
 
 ),
 
--- the record fetched last counts, and an attempt is touched only if that changes it
+-- an attempt is touched only by a load that changes it
 corrected as (
 
     select distinct on (attempt_id)
@@ -124,7 +138,8 @@ corrected as (
         lis_outcome_service_url,
         is_correct,
         attempt_type,
-        created_at
+        created_at,
+        _dlt_load_id
 
     from compared
 
