@@ -1,0 +1,281 @@
+"""The grader's API: one window of time -> the records it answers with.
+
+`GET {url}?client=…&client_key=…&start=…&end=…`, times in UTC, answers a JSON list. There is no paging and no
+documented limit, so a window that is refused or takes too long is asked for in halves.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from urllib.parse import urlsplit
+
+import requests
+import tenacity
+import urllib3
+from tenacity.wait import wait_base
+
+from ingestion.errors import ApiError, CancelledError
+from ingestion.faults import Fault, FaultError, of_exception, of_status, redact, timed_out
+from ingestion.records import BrokenBodyError, Records, split
+from ingestion.windows import Window, format_instant, halves
+
+log = logging.getLogger(__name__)
+# urllib3 writes every request's address, and with it the key, at DEBUG.
+logging.getLogger("urllib3.connectionpool").addFilter(lambda record: record.levelno > logging.DEBUG)
+
+_CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long and how often to try; seconds, unless named otherwise.
+
+    `request` bounds one request from start to its last byte, however slowly that drips; `stalled` is for how
+    long a window may be tried, halved or not, without any part of it being answered.
+    """
+
+    connect: float = 10
+    read: float = 90
+    request: float = 600
+    stalled: float = 900
+    tries: int = 5
+    tries_on_timeout: int = 2
+    tries_when_halved: int = 2
+    backoff: float = 1
+    backoff_most: float = 30
+    retry_after_most: float = 60
+    body_most: int = 256 * 1024 * 1024
+    shortest: timedelta = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Api:
+    """Where the API is, and who asks. `client_key` is a secret."""
+
+    url: str
+    client: str
+    client_key: str = field(repr=False)
+    patience: Patience = Patience()
+
+    @property
+    def label(self) -> str:
+        """The address as people name it: no account, no query."""
+        parts = urlsplit(self.url)
+        host = parts.hostname or ""
+        return redact(
+            f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}", [self.client_key]
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the API answered for `window`. `fetched_at` (UTC) is when it was asked: nothing later can be in
+    it.
+
+    `size` is the body's length in bytes, `seconds` the time the successful request took.
+    """
+
+    window: Window
+    records: Records
+    fetched_at: datetime
+    size: int
+    seconds: float
+
+
+class GraderApi:
+    """A client of the API; safe to use from several threads at once."""
+
+    def __init__(self, api: Api, now: Callable[[], datetime] | None = None) -> None:
+        self.api = api
+        self._now = now or (lambda: datetime.now(timezone.utc))
+        self._local = threading.local()
+        self._splitting = threading.Lock()
+
+    def fetch(self, window: Window, stopped: threading.Event | None = None) -> list[Answer]:
+        """All records of `window`, as one answer or, where it had to be halved, several in order.
+
+        Raises ApiError when any part of it can't be had; CancelledError soon after `stopped` is set.
+        """
+        work = _Work(stopped or threading.Event())
+        fault, failed = self._fetch_into(work, window, halved=False)
+        # tenacity leaves cycles of references behind; they shall not keep the answers until the collector
+        # comes.
+        answers, work.answers = work.answers, []
+        if fault is None:
+            return answers
+        code = fault.status_code if fault.status_code is not None else "none"
+        raise ApiError(
+            redact(
+                f"The grader's API at {self.api.label} could not be read: {fault.text}. status_code={code} "
+                f"window={failed}. What to do: {fault.advice}.",
+                [self.api.client_key],
+            ),
+            fault.status_code,
+            failed,
+        )
+
+    def _fetch_into(self, work: _Work, window: Window, halved: bool) -> tuple[Fault | None, Window]:
+        """Add the answers for `window`; returns the fault that stands, if any, and where."""
+        fault = self._try_often(work, window, halved)
+        if fault is None:
+            work.advanced = time.monotonic()
+            return None, window
+        if not fault.halve or window.length / 2 < self.api.patience.shortest or self._is_stalled(work):
+            return fault, window
+        log.warning("The API failed on %s (%s): asking for its halves.", window, fault.text)
+        for half in halves(window):
+            fault, failed = self._fetch_into(work, half, halved=True)
+            if fault is not None:
+                return fault, failed
+        return None, window
+
+    def _is_stalled(self, work: _Work) -> bool:
+        return time.monotonic() - work.advanced >= self.api.patience.stalled
+
+    def _try_often(self, work: _Work, window: Window, halved: bool) -> Fault | None:
+        patience = self.api.patience
+        most = patience.tries_when_halved if halved else patience.tries
+
+        def is_over(state: tenacity.RetryCallState) -> bool:
+            fault = _fault_of(state)
+            tries = min(most, patience.tries_on_timeout) if fault.timed_out else most
+            return state.attempt_number >= tries or self._is_stalled(work)
+
+        def tell(state: tenacity.RetryCallState) -> None:
+            fault = _fault_of(state)
+            log.warning(
+                "The API failed on %s (%s, status_code=%s): trying again in %.1f s.",
+                window,
+                fault.text,
+                fault.status_code if fault.status_code is not None else "none",
+                state.upcoming_sleep,
+            )
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(
+                lambda error: isinstance(error, FaultError) and error.fault.retry
+            ),
+            stop=is_over,
+            wait=_Wait(patience),
+            sleep=work.sleep,
+            before_sleep=tell,
+            reraise=True,
+        )
+        try:
+            retrying(self._ask, work, window)
+        except FaultError as error:
+            return error.fault
+        return None
+
+    def _ask(self, work: _Work, window: Window) -> None:
+        """One request, whose answer is added to `work`. Raises FaultError."""
+        fetched_at, began = self._now(), time.monotonic()
+        fault: Fault | None = None
+        try:
+            body = self._receive(work, window, began + self.api.patience.request)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            fault = of_exception(error)
+        if fault is not None:
+            raise FaultError(fault)
+        size = len(body)
+        try:
+            # One at a time: it is the processor's work, and several bodies cut up at once would only add up
+            # in memory.
+            with self._splitting:
+                records = split(body)
+        except BrokenBodyError as error:
+            advice = (
+                "run again later; if it goes on, ask the API's operator"
+                if error.cut_short
+                else "check API_URL"
+            )
+            fault = Fault(
+                f"it answered with {error}", 200, advice, retry=error.cut_short, halve=error.cut_short
+            )
+        if fault is not None:
+            raise FaultError(fault)
+        work.answers.append(Answer(window, records, fetched_at, size, time.monotonic() - began))
+
+    def _receive(self, work: _Work, window: Window, deadline: float) -> bytearray:
+        patience = self.api.patience
+        query = {
+            "client": self.api.client,
+            "client_key": self.api.client_key,
+            "start": format_instant(window.start),
+            "end": format_instant(window.end),
+        }
+        body = bytearray()
+        with self._session().get(
+            self.api.url,
+            params=query,
+            timeout=(patience.connect, min(patience.read, patience.request)),
+            stream=True,
+            allow_redirects=False,
+        ) as response:
+            if response.status_code != requests.codes.ok:
+                raise FaultError(
+                    of_status(response.status_code, response.headers.get("Retry-After"), self._now())
+                )
+            # Not iter_content: it waits until a chunk is full, however slowly the bytes come in.
+            while chunk := response.raw.read1(_CHUNK, decode_content=True):
+                body += chunk
+                work.sleep(0)
+                if len(body) > patience.body_most:
+                    raise FaultError(
+                        Fault(f"its answer is over {patience.body_most:,} bytes", 200, halve=True)
+                    )
+                if time.monotonic() > deadline:
+                    raise FaultError(timed_out(f"its answer was not whole after {patience.request:g} s"))
+        return body
+
+    def _session(self) -> requests.Session:
+        """One session a thread: requests does not promise that they can be shared."""
+        session: requests.Session | None = getattr(self._local, "session", None)
+        if session is None:
+            session = requests.Session()
+            session.headers["Accept"] = "application/json"
+            # Without it, requests would send what ~/.netrc holds for this host.
+            session.auth = lambda request: request
+            self._local.session = session
+        return session
+
+
+@dataclass
+class _Work:
+    """One call of `fetch`: the answers so far, when the last one came, whether they are still wanted."""
+
+    stopped: threading.Event
+    answers: list[Answer] = field(default_factory=list)
+    advanced: float = field(default_factory=time.monotonic)
+
+    def sleep(self, seconds: float) -> None:
+        if self.stopped.wait(seconds):
+            raise CancelledError("Fetching was given up.")
+
+
+class _Wait(wait_base):
+    """Exponential with jitter; where the API says when to come back, that, within bounds."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._usual = tenacity.wait_exponential(
+            patience.backoff, patience.backoff_most
+        ) + tenacity.wait_random(0, patience.backoff)
+
+    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
+        fault = _fault_of(retry_state)
+        if fault.wait is not None:
+            return min(fault.wait, self._patience.retry_after_most)
+        return self._usual(retry_state)
+
+
+def _fault_of(state: tenacity.RetryCallState) -> Fault:
+    error = state.outcome.exception() if state.outcome is not None else None
+    if not isinstance(error, FaultError):
+        raise TypeError("Only faults are tried again.")
+    return error.fault

@@ -1,0 +1,43 @@
+"""What can go wrong between the API and committed raw rows.
+
+Every message says what failed, where, and what to do. No error holds a secret: not in its text or arguments,
+nor in `__cause__` or `__context__` (raisers leave their `except` block first).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ingestion.windows import Window
+
+
+class IngestionError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class ApiError(IngestionError):
+    """The grader's API did not answer a window with a list of records.
+
+    `status_code` is the HTTP status of the last answer, or None when there was none. `window` is the part of
+    the asked time that failed (it may be a half of a slice).
+    """
+
+    def __init__(self, message: str, status_code: int | None, window: Window) -> None:
+        super().__init__(message)
+        self.status_code = status_code
+        self.window = window
+
+
+class WarehouseError(IngestionError):
+    """The raw schema can't be prepared or read."""
+
+
+class LoadError(IngestionError):
+    """A load did not reach the warehouse as a whole; the next run removes what is left of it and fetches
+    again.
+    """
+
+
+class CancelledError(IngestionError):
+    """Work was given up because another part of the same ingest failed first."""

@@ -1,0 +1,155 @@
+"""What may go wrong with one request: how it is told, whether asking again or for less may help."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
+from urllib.parse import quote, quote_plus
+
+import requests
+import urllib3
+
+RETRIED = frozenset({408, 425, 429})
+HALVED_AT_ONCE = frozenset({400, 413, 414, 422})
+HALVED_AFTER_RETRIES = frozenset({408, 500, 502, 503, 504})
+_ADVICE = {
+    400: "see whether the API's parameters have changed",
+    401: "check API_CLIENT and API_CLIENT_KEY",
+    403: "check API_CLIENT and API_CLIENT_KEY",
+    404: "check API_URL",
+    429: "the API asks for fewer requests; run again later",
+}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One failed try. `text` says what happened, `advice` what to do; neither holds a secret."""
+
+    text: str
+    status_code: int | None = None
+    advice: str = "run again later; if it goes on, ask the API's operator"
+    retry: bool = False
+    halve: bool = False
+    timed_out: bool = False
+    wait: float | None = None
+
+
+class FaultError(Exception):
+    """Carries a fault through the retries."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.text)
+        self.fault = fault
+
+
+def of_status(code: int, retry_after: str | None, now: datetime) -> Fault:
+    """The fault of an answer whose status is not 200; `retry_after` is the header of that name."""
+    if 300 <= code < 400:
+        return Fault(
+            "it answered with a redirect, which is not followed: that could hand the key to another host",
+            code,
+            "set API_URL to the final address",
+        )
+    again = code in RETRIED or code >= 500
+    advice = _ADVICE.get(code, Fault.advice if again else "check API_URL and the account")
+    return Fault(
+        f"it answered with status {code}",
+        code,
+        advice,
+        retry=again,
+        halve=code in HALVED_AT_ONCE or code in HALVED_AFTER_RETRIES,
+        wait=seconds_to_wait(retry_after, now) if code in (429, 503) else None,
+    )
+
+
+def of_exception(error: requests.RequestException | urllib3.exceptions.HTTPError | OSError) -> Fault:
+    """The fault behind an exception of requests, in our own words: theirs hold the address with the key."""
+    chain = list(_chain(error))
+    if isinstance(error, requests.exceptions.SSLError) or _has(chain, urllib3.exceptions.SSLError):
+        return Fault(
+            "its TLS certificate could not be verified",
+            advice="check API_URL and this machine's certificates",
+        )
+    if isinstance(error, requests.exceptions.ProxyError):
+        return Fault("the proxy could not be used", advice="check HTTPS_PROXY and the network", retry=True)
+    network = "check API_URL and the network"
+    if _has(chain, urllib3.exceptions.NameResolutionError):
+        return Fault("its host name could not be resolved", advice=network, retry=True)
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return Fault("connecting took too long", advice=network, retry=True)
+    if _has(chain, urllib3.exceptions.NewConnectionError):
+        return Fault("the connection was refused or its host is unreachable", advice=network, retry=True)
+    if isinstance(error, requests.exceptions.Timeout) or _has(
+        chain, urllib3.exceptions.TimeoutError, TimeoutError
+    ):
+        return timed_out("it sent nothing for too long")
+    broken = (
+        requests.exceptions.ConnectionError,
+        requests.exceptions.ChunkedEncodingError,
+        requests.exceptions.ContentDecodingError,
+        urllib3.exceptions.HTTPError,
+        OSError,
+    )
+    if isinstance(error, broken) and not isinstance(error, ValueError):
+        return Fault("the connection broke before the answer was whole", retry=True, halve=True)
+    return Fault("the request could not be made", advice="check API_URL")
+
+
+def timed_out(text: str) -> Fault:
+    """The fault of an answer that did not come in time."""
+    return Fault(text, retry=True, halve=True, timed_out=True)
+
+
+def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
+    """Retry-After (RFC 9110: seconds or an HTTP date) as seconds from `now`, or None."""
+    if retry_after is None:
+        return None
+    text = retry_after.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        moment = parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=timezone.utc)
+    return max(0.0, (moment - now).total_seconds())
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """`text` with every secret replaced, as itself, URL-encoded or in base64."""
+    for secret in secrets:
+        if not secret:
+            continue
+        encoded = base64.b64encode(secret.encode()).decode()
+        for form in (
+            secret,
+            quote(secret, safe=""),
+            quote_plus(secret),
+            quote(secret),
+            encoded,
+            encoded.rstrip("="),
+        ):
+            text = text.replace(form, "***")
+    return text
+
+
+def _chain(error: BaseException | None) -> Iterable[BaseException]:
+    """An exception, what it wraps in its arguments, and what it was raised from."""
+    seen: set[int] = set()
+    stack = [error]
+    while stack:
+        current = stack.pop()
+        if current is None or id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        stack.extend([current.__cause__, current.__context__, getattr(current, "reason", None)])
+        stack.extend(arg for arg in current.args if isinstance(arg, BaseException))
+
+
+def _has(chain: Iterable[BaseException], *kinds: type[BaseException]) -> bool:
+    return any(isinstance(error, kinds) for error in chain)
