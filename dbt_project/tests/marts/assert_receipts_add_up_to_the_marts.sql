@@ -1,0 +1,58 @@
+with load_receipts as (
+
+    select * from {{ ref('load_receipts') }}
+
+),
+
+daily_metrics as (
+
+    select * from {{ ref('daily_metrics') }}
+
+),
+
+rejected_attempts as (
+
+    select * from {{ ref('rejected_attempts') }}
+
+),
+
+receipts as (
+
+    select
+        coalesce(sum(accepted), 0) as accepted,
+        coalesce(sum(rejected), 0) as rejected
+
+    from load_receipts
+
+),
+
+days as (
+
+    select coalesce(sum(attempts), 0) as attempts
+
+    from daily_metrics
+
+),
+
+rejections as (
+
+    select count(*) as records
+
+    from rejected_attempts
+
+)
+
+select
+    receipts.accepted as accepted_in_receipts,
+    days.attempts as attempts_in_daily_metrics,
+    receipts.rejected as rejected_in_receipts,
+    rejections.records as rejected_attempts
+
+from receipts
+
+cross join days
+
+cross join rejections
+
+where receipts.accepted <> days.attempts
+    or receipts.rejected <> rejections.records

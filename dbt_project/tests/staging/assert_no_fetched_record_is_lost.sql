@@ -1,0 +1,50 @@
+with fetches as (
+
+    select * from {{ ref('stg_grader__fetches') }}
+
+),
+
+staged as (
+
+    select * from {{ ref('stg_grader__attempts') }}
+
+),
+
+answered as (
+
+    select
+        _dlt_load_id,
+        sum(records) as records
+
+    from fetches
+
+    where {{ without_receipt('_dlt_load_id') }}
+
+    group by _dlt_load_id
+
+),
+
+arrived as (
+
+    select
+        _dlt_load_id,
+        count(*) as records
+
+    from staged
+
+    where _dlt_load_id in (select answered._dlt_load_id from answered)
+
+    group by _dlt_load_id
+
+)
+
+select
+    answered._dlt_load_id,
+    answered.records as records_answered,
+    coalesce(arrived.records, 0) as records_staged
+
+from answered
+
+left join arrived on answered._dlt_load_id = arrived._dlt_load_id
+
+where answered.records <> coalesce(arrived.records, 0)
