@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from datetime import datetime, timezone
 
 from ingestion.windows import Window
@@ -22,6 +23,13 @@ COMMANDS = {
     "psql": "open psql on the warehouse",
 }
 WINDOW_HELP = "UTC, YYYY-MM-DD or 'YYYY-MM-DD HH:MM:SS.ffffff'"
+# Stricter than datetime.fromisoformat, whose idea of ISO 8601 differs between versions of Python.
+INSTANT = re.compile(
+    r"(?P<day>\d{4}-\d{2}-\d{2})(?:[ T](?P<time>\d{2}:\d{2}(?::\d{2})?)(?:\.(?P<fraction>\d{1,6}))?"
+    r"(?:(?P<utc>Z)|(?P<offset>[+-]\d{2}:\d{2}))?)?",
+    re.ASCII,
+)
+LAST_PORT = 65_535
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
@@ -39,8 +47,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     added["metrics"].add_argument("--json", action="store_true", help="print one JSON object")
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
     added["docs"].add_argument("--no-serve", action="store_true", help="only write the files")
-    added["docs"].add_argument("--port", type=int, default=8080, help="where to serve on loopback")
+    added["docs"].add_argument("--port", type=_port, default=8080, help="where to serve on loopback")
     added["psql"].add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to psql")
+    if arguments[:1] == ["psql"] and arguments[1:2] not in (["--"], ["--help"]):
+        # argparse would take psql's own options for bad ones of ours.
+        arguments = ["psql", "--", *arguments[1:]]
     return parser.parse_args(arguments)
 
 
@@ -57,12 +68,20 @@ def window_of(options: argparse.Namespace) -> Window | None:
 
 
 def _instant(name: str, text: str) -> datetime:
+    parts = INSTANT.fullmatch(text.strip())
     try:
-        instant = datetime.fromisoformat(text.strip().replace("Z", "+00:00"))
+        if parts is None or (parts["fraction"] and len(parts["time"]) != len("HH:MM:SS")):
+            raise ValueError
+        instant = datetime.fromisoformat(f"{parts['day']} {parts['time'] or '00:00'}{parts['offset'] or '+00:00'}")
+        fraction = int((parts["fraction"] or "").ljust(6, "0"))
+        return instant.replace(microsecond=fraction).astimezone(timezone.utc)
     except ValueError:
         raise SettingsError(f"{name} should be {WINDOW_HELP}, not {text!r}.") from None
-    utc = instant.replace(tzinfo=timezone.utc) if instant.tzinfo is None else instant
-    try:
-        return utc.astimezone(timezone.utc)
     except OverflowError:
         raise SettingsError(f"{name} ({text}) is out of range.") from None
+
+
+def _port(text: str) -> int:
+    if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"should be a port from 0 (any free one) to {LAST_PORT}, not {text!r}")
+    return int(text)

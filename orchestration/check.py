@@ -54,8 +54,11 @@ def _database(settings: Settings) -> str:
     if settings.warehouse is None:
         from embedded import postgres
 
-        running = postgres.find(settings.state_dir, database=wiring.embedded_database(settings))
-        state = f"running, {running.label}" if running else "not running, `make db` starts it"
+        try:
+            ready = postgres.find(settings.state_dir, database=wiring.embedded_database(settings))
+        except postgres.EmbeddedPostgresError as error:
+            raise StageError(str(error)) from None
+        state = f"ready, {ready.label}" if ready else "not started, `make db` does it"
         return f"not configured: the embedded PostgreSQL stands in ({state})"
     return probe_warehouse(settings.warehouse)
 

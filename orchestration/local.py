@@ -50,12 +50,20 @@ def psql(settings: Settings, arguments: list[str]) -> int:
     warehouse = wiring.open_warehouse(settings)
     binary = shutil.which("psql")
     if settings.warehouse is None or binary is None:
-        from embedded import postgres
-
-        binary = str(postgres.psql_binary())
+        binary = _embedded_psql()
     os.environ.update(libpq_environment(warehouse))
     sys.stdout.flush()
     os.execv(binary, [binary, *(argument for argument in arguments if argument != "--")])  # noqa: S606
+
+
+def _embedded_psql() -> str:
+    from embedded import postgres
+
+    try:
+        return str(postgres.psql_binary())
+    except postgres.EmbeddedPostgresError as error:
+        message = str(error)
+    raise StageError(message)
 
 
 def libpq_environment(warehouse: Warehouse) -> dict[str, str]:
@@ -75,9 +83,15 @@ def docs(settings: Settings, serve: bool, port: int) -> int:
     """Build the docs site into one file, and serve it on loopback until interrupted."""
     warehouse = wiring.open_warehouse(settings)
     page = Dbt(warehouse, settings.report_timezone, settings.state_dir).docs()
-    settings.out_dir.mkdir(parents=True, exist_ok=True)
     target = settings.out_dir / "docs.html"
-    shutil.copyfile(page, target)
+    problem = ""
+    try:
+        settings.out_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.copyfile(page, target)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise StageError(f"The docs site cannot be written to {target}: {problem}. Set OUT_DIR to a folder of your own.")
     print(f"The docs site is in {target}.", flush=True)
     if not serve:
         return EXIT_DONE

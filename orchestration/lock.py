@@ -9,21 +9,31 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timezone
+from typing import TYPE_CHECKING
 
 import psycopg2
 
 from ingestion.warehouse import Warehouse
 from orchestration.errors import LockedError, StageError
 
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
 logger = logging.getLogger(__name__)
 
+# How often a run that waits for its turn looks again, in seconds.
+GLANCE = 1.0
 # Any fixed number; "grader" as a big-endian integer, so that it is recognisable in pg_locks.
 LOCK_KEY = int.from_bytes(b"grader", "big")
 
+# A session that holds the lock says nothing more after taking it, so its last change of state is when it got it. Another
+# account's times are hidden from an ordinary one, its name is not.
 HOLDER = """
-    select activity.application_name, activity.backend_start
+    select activity.application_name, activity.state_change
     from pg_locks as locks
     inner join pg_stat_activity as activity on locks.pid = activity.pid
     where locks.locktype = 'advisory' and locks.granted and locks.objsubid = 1
@@ -41,26 +51,45 @@ def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Ite
     """
     # PostgreSQL cuts application names at 63 bytes.
     name = f"grader-elt {command} {socket.gethostname()[:20]}:{os.getpid()}"
+    connection = None
+    problem = ""
     try:
-        connection = warehouse.connect(name)
-    except psycopg2.OperationalError as error:
-        message = f"The database {warehouse.label} cannot be reached: {str(error).strip()}. Check POSTGRES_* and the server."
-    else:
-        message = ""
-    if message:
-        raise StageError(message)
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_try_advisory_lock(%s)", (LOCK_KEY,))
-            if not cursor.fetchone()[0]:
-                cursor.execute(HOLDER, (LOCK_KEY,))
-                row = cursor.fetchone()
-                holder = f"{row[0]}, since {row[1]:%Y-%m-%d %H:%M:%S %Z}" if row and row[0] else "another session"
-                if not wait:
-                    raise LockedError(f"Another run is at work on {warehouse.label}: {holder}. Wait for it, or use --wait.")
-                logger.info("waiting for another run: %s", holder)
-                cursor.execute("select pg_advisory_lock(%s)", (LOCK_KEY,))
+        try:
+            connection = warehouse.connect(name)
+            connection.autocommit = True
+            with connection.cursor() as cursor:
+                # The session idles while its owner works; a server that ends idle ones would end the lock.
+                cursor.execute("set idle_session_timeout = 0")
+                _acquire(cursor, warehouse, wait)
+        except psycopg2.Error as error:
+            problem = " ".join(str(error).split())
+        if problem:
+            raise StageError(f"The database {warehouse.label} cannot be reached: {problem}. Check POSTGRES_* and the server.")
         yield
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
+
+
+def _acquire(cursor: Cursor, warehouse: Warehouse, wait: bool) -> None:
+    """Take the lock; asks again and again rather than wait in the server, where Ctrl-C and timeouts would not work."""
+    told = False
+    while True:
+        cursor.execute("select pg_try_advisory_lock(%s)", (LOCK_KEY,))
+        if cursor.fetchall() == [(True,)]:
+            return
+        if not wait:
+            raise LockedError(f"Another run is at work on {warehouse.label}: {_holder(cursor)}. Wait for it, or use --wait.")
+        if not told:
+            logger.info("waiting for another run: %s", _holder(cursor))
+            told = True
+        time.sleep(GLANCE)
+
+
+def _holder(cursor: Cursor) -> str:
+    """Who has the lock, and since when if this account may know."""
+    cursor.execute(HOLDER, (LOCK_KEY,))
+    for name, since in cursor.fetchall():
+        when = f", since {since.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC" if since else ""
+        return f"{name or 'another session'}{when}"
+    return "another session"

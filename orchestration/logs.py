@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import errno
+import json
 import logging
 import os
 import re
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -16,8 +18,9 @@ from urllib.parse import quote, quote_plus
 logger = logging.getLogger(__name__)
 
 LOG_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})\.log", re.ASCII)
-# Shorter values would blot out ordinary words.
+# Shorter values would blot out ordinary words, and so would short pieces of base64.
 SHORTEST_SECRET = 3
+SHORTEST_PIECE = 8
 NOISY = ("urllib3", "dlt", "google", "asyncio", "snowplow_tracker", "requests_oauthlib", "dbt")
 
 
@@ -28,14 +31,28 @@ class Redactor:
         forms: set[str] = set()
         for secret in secrets:
             if len(secret) >= SHORTEST_SECRET:
-                encoded = base64.b64encode(secret.encode()).decode()
-                forms |= {secret, quote(secret, safe=""), quote_plus(secret), quote(secret), repr(secret)[1:-1]}
-                forms |= {encoded, encoded.rstrip("=")}
+                # A variable may hold bytes that are no text.
+                raw = secret.encode("utf-8", "surrogateescape")
+                forms |= {secret, quote(raw, safe=""), quote_plus(raw), quote(raw)}
+                forms |= {repr(secret)[1:-1], json.dumps(secret)[1:-1], *_in_base64(raw)}
         longest_first = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub("***", text) if self._pattern else text
+
+
+def _in_base64(secret: bytes) -> Iterator[str]:
+    """The secret in base64, by itself and as it shows in that of a longer text (`user:password`)."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        whole = encode(secret).decode()
+        yield from (whole, whole.rstrip("="))
+        for before in range(3):
+            # Six bits a character: only those that hold nothing but the secret's bits.
+            first, end = -(-before * 8 // 6), (before + len(secret)) * 8 // 6
+            piece = encode(bytes(before) + secret).decode()[first:end]
+            if len(piece) >= SHORTEST_PIECE:
+                yield piece
 
 
 class RedactingFormatter(logging.Formatter):
@@ -55,13 +72,20 @@ class DatedFileHandler(logging.FileHandler):
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.today = date.today()
-        super().__init__(self._path(), encoding="utf-8", delay=True)
+        self.failing = False
+        super().__init__(self._path(), encoding="utf-8", errors="backslashreplace", delay=True)
 
     def _path(self) -> Path:
         return self.folder / f"{self.today:%Y-%m-%d}.log"
 
     def _open(self):  # type: ignore[no-untyped-def]
-        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=_private)
+        return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=_private)
+
+    def check(self) -> None:
+        """Raise OSError unless today's file can be written; nothing is made for that."""
+        path = Path(self.baseFilename)
+        if not os.access(path if path.exists() else self.folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
     def emit(self, record: logging.LogRecord) -> None:
         today = datetime.fromtimestamp(record.created).date()
@@ -69,7 +93,19 @@ class DatedFileHandler(logging.FileHandler):
             self.close()
             self.today = today
             self.baseFilename = os.path.abspath(self._path())
-        super().emit(record)
+        try:
+            super().emit(record)
+        except OSError:
+            # FileHandler lets out what goes wrong while it opens the file; work doesn't stop for a log.
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say once that the log is incomplete; logging's own way would print the record as it was, secrets included."""
+        if not self.failing:
+            self.failing = True
+            problem = sys.exc_info()[1]
+            reason = problem.strerror if isinstance(problem, OSError) else type(problem).__name__
+            print(f"The log {self.baseFilename} cannot be written: {reason}.", file=sys.stderr)
 
 
 class Tail(logging.Handler):
@@ -90,9 +126,10 @@ def configure(folder: Path, retention_days: int, secrets: Iterable[str], verbose
     today's file. Raises OSError when the folder cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    redact = Redactor(secrets)
-    line = RedactingFormatter(redact, "%(asctime)s %(levelname)-7s %(message)s")
     file = DatedFileHandler(folder)
+    file.check()
+    logging.raiseExceptions = False
+    line = RedactingFormatter(Redactor(secrets), "%(asctime)s %(levelname)-7s %(message)s")
     tail = Tail()
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.INFO if verbose else logging.WARNING)

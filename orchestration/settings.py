@@ -5,18 +5,19 @@ Every other module gets its settings handed down. Set but empty counts as unset,
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import MAXYEAR, date, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 
 from ingestion.warehouse import Warehouse
 from orchestration.errors import SettingsError
@@ -56,10 +57,12 @@ NAMES = (
 SECRETS = ("API_CLIENT_KEY", "POSTGRES_PASSWORD", "SMTP_PASSWORD")
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+LONGEST_LOOKBACK = 24 * 3660
 SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
-# One address as SMTP envelopes take it: no spaces, no commas, no line breaks.
-EMAIL_ADDRESS = re.compile(r"[^@\s,;<>\"]+@[^@\s,;<>\"]+")
-SPREADSHEET_ID = re.compile(r"(?:https://[^/\s]+/(?:a/[^/\s]+/)?spreadsheets/(?:u/\d+/)?d/)?([A-Za-z0-9_-]+)(?:[/?#]\S*)?")
+# One address as every SMTP server takes it: ASCII, without a name, spaces, quotes or line breaks.
+EMAIL_ADDRESS = re.compile(r"[!#-'*+./0-9=?A-Z^_`a-z{|}~-]+@[A-Za-z0-9.-]+")
+SPREADSHEET_URL = re.compile(r"https://[^/\s]+/(?:a/[^/\s]+/)?spreadsheets/(?:u/\d+/)?d/([A-Za-z0-9_-]+)(?:[/?#]\S*)?")
+SPREADSHEET_ID = re.compile(r"([A-Za-z0-9_-]+)")
 
 
 @dataclass(frozen=True)
@@ -133,15 +136,32 @@ def read_settings(environment: Mapping[str, str] | None = None, env_file: Path =
 
 
 def _values(environment: Mapping[str, str], env_file: Path) -> dict[str, str]:
-    try:
-        # No interpolation: a password may hold `${`.
-        from_file = dotenv_values(env_file, interpolate=False, encoding="utf-8") if env_file.exists() else {}
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SettingsError(f"{env_file.name} cannot be read: {reason}. Make it a readable UTF-8 text file.") from None
-    merged = {name: from_file.get(name) or "" for name in NAMES}
-    merged.update({name: environment[name] for name in NAMES if name in environment})
+    from_file = _read_env_file(env_file)
+    merged = {name: from_file.get(name, "") for name in NAMES}
+    merged.update({name: environment[name] for name in NAMES if environment.get(name, "").strip()})
     return {name: value if name in SECRETS else value.strip() for name, value in merged.items() if value.strip()}
+
+
+def _read_env_file(env_file: Path) -> dict[str, str]:
+    """What `.env` holds, nothing where there is none. Values are taken as they are: a password may hold `${`."""
+    reason = ""
+    try:
+        # Some editors put a byte order mark first.
+        text = env_file.read_text("utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    if reason:
+        raise SettingsError(f"{env_file.name} cannot be read: {reason}. Make it a readable UTF-8 text file.")
+    bindings = list(parse_stream(io.StringIO(text)))
+    for binding in bindings:
+        # python-dotenv skips such lines; a setting would be missing without a word.
+        if binding.error:
+            raise SettingsError(f"{env_file.name}, line {binding.original.line}: should be NAME=value, quotes closed.")
+    return {binding.key: binding.value or "" for binding in bindings if binding.key}
 
 
 class _Reader:
@@ -183,9 +203,10 @@ class _Reader:
         return not missing
 
     def api(self) -> ApiSettings | None:
+        if "API_URL" in self.values:
+            self.http_url("API_URL")
         if not self.group(("API_URL", "API_CLIENT", "API_CLIENT_KEY"), (), "the built-in demo API"):
             return None
-        self.http_url("API_URL")
         return ApiSettings(self.values["API_URL"], self.values["API_CLIENT"], self.values["API_CLIENT_KEY"])
 
     def warehouse(self) -> Warehouse | None:
@@ -210,14 +231,14 @@ class _Reader:
         if "GOOGLE_SHEETS_API_URL" in self.values:
             self.http_url("GOOGLE_SHEETS_API_URL")
         needed = ("GOOGLE_CREDENTIALS_FILE", "GOOGLE_SPREADSHEET")
-        if not self.group(needed, ("GOOGLE_SHEETS_API_URL",), "the workbook file"):
-            return None
-        spreadsheet = SPREADSHEET_ID.fullmatch(self.values["GOOGLE_SPREADSHEET"])
-        if not spreadsheet:
+        complete = self.group(needed, ("GOOGLE_SHEETS_API_URL",), "the workbook file")
+        text = self.values.get("GOOGLE_SPREADSHEET", "")
+        spreadsheet = SPREADSHEET_URL.fullmatch(text) or SPREADSHEET_ID.fullmatch(text)
+        if "GOOGLE_SPREADSHEET" in self.values and not spreadsheet:
             self.problem("GOOGLE_SPREADSHEET", "should be a spreadsheet's id or its URL (…/spreadsheets/d/<id>/…)")
-        file = self.path(self.values["GOOGLE_CREDENTIALS_FILE"])
-        private_key = self.service_account_key(file)
-        if not spreadsheet or private_key is None:
+        file = self.path("GOOGLE_CREDENTIALS_FILE")
+        private_key = self.service_account_key(file) if file else None
+        if not complete or not spreadsheet or not file or not private_key:
             return None
         api_url = self.values.get("GOOGLE_SHEETS_API_URL")
         return GoogleSettings(file, spreadsheet[1], api_url.rstrip("/") if api_url else None, private_key)
@@ -274,7 +295,11 @@ class _Reader:
         try:
             if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
                 raise ValueError
-            return date.fromisoformat(text)
+            day = date.fromisoformat(text)
+            # At the calendar's very ends a day has no instants in some time zones.
+            if not 1 < day.year < MAXYEAR:
+                raise ValueError
+            return day
         except ValueError:
             self.problem("START_DATE", f"should be a date like 2023-04-01, not {text!r}")
             return None
@@ -283,10 +308,10 @@ class _Reader:
         text = self.values.get("LOOKBACK_HOURS", "24")
         try:
             hours = float(text)
-            if not (math.isfinite(hours) and 0 <= hours <= 24 * 3660):
+            if not (math.isfinite(hours) and 0 <= hours <= LONGEST_LOOKBACK):
                 raise ValueError
         except ValueError:
-            self.problem("LOOKBACK_HOURS", f"should be a number of hours, 0 or more, not {text!r}")
+            self.problem("LOOKBACK_HOURS", f"should be a number of hours from 0 to {LONGEST_LOOKBACK}, not {text!r}")
             return timedelta()
         return timedelta(hours=hours)
 
@@ -305,7 +330,8 @@ class _Reader:
         try:
             parts = urlsplit(self.values[name])
             usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-            usable = usable and not parts.username and not parts.query and not parts.fragment
+            usable = usable and "@" not in parts.netloc and not parts.query and not parts.fragment
+            usable = usable and not re.search(r"\s", self.values[name])
         except ValueError:
             usable = False
         if not usable:
@@ -325,11 +351,18 @@ class _Reader:
         return int(text)
 
     def folder(self, name: str, default: str) -> Path:
-        folder = self.path(self.values.get(name, default))
-        if folder.exists() and not folder.is_dir():
-            self.problem(name, f"should be a folder, but {folder} is a file")
+        folder = self.path(name) or ROOT / default
+        there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+        if there.exists() and not there.is_dir():
+            self.problem(name, f"should be a folder, but {there} is a file")
         return folder
 
-    @staticmethod
-    def path(text: str) -> Path:
-        return ROOT / Path(text).expanduser()
+    def path(self, name: str) -> Path | None:
+        """The path in a variable, a relative one from the repository's root; None when unset or impossible."""
+        if name not in self.values:
+            return None
+        try:
+            return ROOT / Path(self.values[name]).expanduser()
+        except RuntimeError:
+            self.problem(name, "should be a path; this `~` has no home folder")
+            return None

@@ -33,8 +33,12 @@ class LoadCounts:
 
 @dataclass(frozen=True)
 class TestResult:
-    """One data test that did not simply pass. `message` holds no values of records; `sample` a few failing rows as
-    text, in which nothing names a learner."""
+    """One data test that did not simply pass.
+
+    `message` holds no values of records; `sample` has a few failing rows as text, which name no learner.
+    """
+
+    __test__ = False  # pytest looks into every class whose name begins with Test
 
     name: str
     status: Literal["warn", "fail", "error"]
@@ -46,6 +50,8 @@ class TestResult:
 @dataclass(frozen=True)
 class TestCounts:
     """How the data tests of a build ended."""
+
+    __test__ = False
 
     passed: int
     warned: int

@@ -1,0 +1,180 @@
+"""One run at a time: on a real PostgreSQL, between processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta, timezone
+from json import dumps
+
+import psycopg2
+import pytest
+
+from ingestion.warehouse import Warehouse
+from orchestration.errors import LockedError, StageError
+from orchestration.lock import pipeline_lock
+from orchestration.settings import ROOT
+
+HOLDER = """
+import json, sys
+from ingestion.warehouse import Warehouse
+from orchestration.lock import pipeline_lock
+with pipeline_lock(Warehouse(**json.loads(sys.argv[1])), sys.argv[2]):
+    print("holding", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holding(warehouse: Warehouse, command: str = "run") -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock until its standard input ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, dumps(asdict(warehouse)), command],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "holding\n"
+        yield process
+    finally:
+        process.stdin.close()
+        process.wait()
+        process.stdout.close()
+
+
+def take(warehouse: Warehouse, wait: bool = False) -> bool:
+    """Whether the lock could be had."""
+    try:
+        with pipeline_lock(warehouse, "build", wait):
+            return True
+    except LockedError:
+        return False
+
+
+def test_a_second_run_is_told_who_has_it_and_since_when(warehouse: Warehouse) -> None:
+    with (
+        holding(warehouse, "run") as process,
+        pytest.raises(LockedError) as caught,
+        pipeline_lock(warehouse, "build"),
+    ):
+        pytest.fail("two runs at once")
+    message = str(caught.value)
+    assert caught.value.exit_code == 4
+    assert "grader-elt run " in message
+    assert f":{process.pid}" in message
+    found = re.search(r"since (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) UTC", message)
+    assert found is not None
+    since = datetime.fromisoformat(found[1]).replace(tzinfo=timezone.utc)
+    assert timedelta() <= datetime.now(timezone.utc) - since < timedelta(minutes=5)
+
+
+def test_the_lock_is_free_after_the_block(warehouse: Warehouse) -> None:
+    assert take(warehouse)
+    assert take(warehouse)
+
+
+def test_the_lock_is_free_after_an_error(warehouse: Warehouse) -> None:
+    with pytest.raises(ZeroDivisionError), pipeline_lock(warehouse, "run"):
+        raise ZeroDivisionError
+    assert take(warehouse)
+
+
+def test_waiting_ends_when_the_holder_does(warehouse: Warehouse, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    with holding(warehouse, "ingest") as process:
+        assert process.stdin is not None
+        taken = threading.Event()
+
+        def wait_for_it() -> None:
+            with pipeline_lock(warehouse, "build", wait=True):
+                taken.set()
+
+        waiting = threading.Thread(target=wait_for_it)
+        waiting.start()
+        assert not taken.wait(2.5)
+        process.stdin.close()
+        waiting.join()
+        assert taken.is_set()
+    told = [record.getMessage() for record in caplog.records if "waiting" in record.getMessage()]
+    assert len(told) == 1
+    assert "grader-elt ingest " in told[0]
+
+
+def test_the_lock_does_not_outlive_its_owner(warehouse: Warehouse) -> None:
+    with holding(warehouse) as process:
+        assert not take(warehouse)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        assert take(warehouse, wait=True)
+
+
+def test_other_databases_are_independent(server: Warehouse, warehouse: Warehouse) -> None:
+    with pipeline_lock(warehouse, "run"):
+        assert take(replace(server, dbname="postgres"))
+        assert not take(warehouse)
+
+
+def test_a_server_that_ends_idle_sessions_does_not_end_the_lock(warehouse: Warehouse) -> None:
+    execute(warehouse, f"alter database {warehouse.dbname} set idle_session_timeout = 200")
+    with pipeline_lock(warehouse, "run"):
+        threading.Event().wait(0.8)
+        assert not take(warehouse)
+
+
+def test_an_account_that_may_not_look_still_learns_the_holders_name(warehouse: Warehouse) -> None:
+    role = f"{warehouse.dbname}_other"
+    execute(warehouse, f"create role {role} login password 'made-up'")
+    try:
+        host = "127.0.0.1" if warehouse.host.startswith("/") else warehouse.host
+        other = replace(warehouse, host=host, user=role, password="made-up")
+        with (
+            holding(warehouse, "run"),
+            pytest.raises(LockedError, match="grader-elt run ") as caught,
+            pipeline_lock(other, "build"),
+        ):
+            pytest.fail("two runs at once")
+        assert "since" not in str(caught.value)
+    finally:
+        execute(warehouse, f"drop role {role}")
+
+
+def test_a_lock_of_somebody_elses_is_no_lock_of_ours(warehouse: Warehouse) -> None:
+    connection = warehouse.connect()
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_lock(1), pg_advisory_lock(1, 2)")
+            assert take(warehouse)
+    finally:
+        connection.close()
+
+
+def test_a_database_that_is_not_there(warehouse: Warehouse) -> None:
+    nowhere = replace(warehouse, dbname="no_such_database", password="s3cret")
+    with pytest.raises(StageError, match="cannot be reached") as caught, pipeline_lock(nowhere, "run"):
+        pytest.fail("a lock on nothing")
+    assert "no_such_database" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+def execute(warehouse: Warehouse, statement: str) -> None:
+    connection = warehouse.connect()
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
+    except psycopg2.Error as error:
+        pytest.fail(f"{statement}: {error}")
+    finally:
+        connection.close()
