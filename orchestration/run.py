@@ -93,7 +93,7 @@ class Run:
             if not isinstance(error, GraderError):
                 logger.exception("unexpected error")
             self._fail(error)
-            self._deliver_mail()
+            self._report_failure()
             return EXIT_STAGE_FAILED
         return self.deliver()
 
@@ -177,6 +177,15 @@ class Run:
         if not all_sent:
             self.summary.outcome = "delivery failed"
         return EXIT_DONE if all_sent else EXIT_DELIVERY_FAILED
+
+    def _report_failure(self) -> None:
+        """The mail about a failed run; after a failed build the sheet keeps its figures and says so as well."""
+        figures = None
+        if self.summary.failed_stage == "build":
+            figures = self._figures()
+            if figures is not None and figures.days:
+                self._deliver_sheet(figures)
+        self._deliver_mail(figures)
 
     def _figures(self) -> Figures | None:
         try:

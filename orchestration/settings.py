@@ -5,7 +5,6 @@ Every other module gets its settings handed down. Set but empty counts as unset,
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import os
@@ -14,12 +13,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, date, timedelta
 from pathlib import Path
+from typing import Literal, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from dotenv.parser import parse_stream
-
 from ingestion.warehouse import Warehouse
+from orchestration.env_file import read_env_file
 from orchestration.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,6 +55,7 @@ NAMES = (
 # Taken as they are, white space included.
 SECRETS = ("API_CLIENT_KEY", "POSTGRES_PASSWORD", "SMTP_PASSWORD")
 
+SmtpSecurity = Literal["starttls", "tls", "none"]
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 LONGEST_LOOKBACK = 24 * 3660
 SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
@@ -90,7 +90,7 @@ class MailSettings:
 
     host: str
     port: int
-    security: str
+    security: SmtpSecurity
     user: str
     password: str = field(repr=False)
     sender: str
@@ -136,32 +136,10 @@ def read_settings(environment: Mapping[str, str] | None = None, env_file: Path =
 
 
 def _values(environment: Mapping[str, str], env_file: Path) -> dict[str, str]:
-    from_file = _read_env_file(env_file)
+    from_file = read_env_file(env_file)
     merged = {name: from_file.get(name, "") for name in NAMES}
     merged.update({name: environment[name] for name in NAMES if environment.get(name, "").strip()})
     return {name: value if name in SECRETS else value.strip() for name, value in merged.items() if value.strip()}
-
-
-def _read_env_file(env_file: Path) -> dict[str, str]:
-    """What `.env` holds, nothing where there is none. Values are taken as they are: a password may hold `${`."""
-    reason = ""
-    try:
-        # Some editors put a byte order mark first.
-        text = env_file.read_text("utf-8-sig")
-    except FileNotFoundError:
-        return {}
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-    except UnicodeDecodeError:
-        reason = "it is not UTF-8"
-    if reason:
-        raise SettingsError(f"{env_file.name} cannot be read: {reason}. Make it a readable UTF-8 text file.")
-    bindings = list(parse_stream(io.StringIO(text)))
-    for binding in bindings:
-        # python-dotenv skips such lines; a setting would be missing without a word.
-        if binding.error:
-            raise SettingsError(f"{env_file.name}, line {binding.original.line}: should be NAME=value, quotes closed.")
-    return {binding.key: binding.value or "" for binding in bindings if binding.key}
 
 
 class _Reader:
@@ -281,7 +259,7 @@ class _Reader:
         return MailSettings(
             host=self.values["SMTP_HOST"],
             port=port,
-            security=security,
+            security=cast(SmtpSecurity, security),
             user=self.values.get("SMTP_USER", ""),
             password=self.values.get("SMTP_PASSWORD", ""),
             sender=sender,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from ingestion.warehouse import Warehouse
+from orchestration.deliver.samples import sample_rows
 from orchestration.errors import StageError
 from orchestration.settings import ROOT
 from orchestration.summary import TestCounts, TestResult
@@ -56,6 +57,7 @@ class Dbt:
     """dbt on production's target, for one warehouse."""
 
     def __init__(self, warehouse: Warehouse, zone: ZoneInfo, state_dir: Path) -> None:
+        self.warehouse = warehouse
         self.environment = dbt_environment(warehouse, zone)
         self.target_path = state_dir / "dbt"
 
@@ -74,7 +76,7 @@ class Dbt:
         result = self._invoke([*arguments, "--full-refresh"] if full_refresh else arguments)
         if result.result is None:
             raise StageError(f"dbt could not build: {_cause(result)}")
-        return _summarise(result.result)
+        return _summarise(result.result, self.warehouse)
 
     def compile_inline(self, sql: str) -> str:
         """Compile Jinja SQL against the project and return plain SQL. Raises StageError."""
@@ -130,7 +132,7 @@ def _log_event(event: Any) -> None:
         logger.log(logging.WARNING if level == "warn" else logging.ERROR, "dbt: %s", message)
 
 
-def _summarise(run: RunExecutionResult) -> Build:
+def _summarise(run: RunExecutionResult, warehouse: Warehouse) -> Build:
     counts = {"pass": 0, "warn": 0, "fail": 0, "error": 0, "skipped": 0}
     models = 0
     notable: list[TestResult] = []
@@ -146,7 +148,9 @@ def _summarise(run: RunExecutionResult) -> Build:
         counts[status] = counts.get(status, 0) + 1
         if status in ("warn", "fail", "error"):
             message = _first_line(result.message)
-            notable.append(TestResult(name, status, result.failures or 0, message))  # type: ignore[arg-type]
+            query = None if status == "error" else result.node.compiled_code
+            sample = sample_rows(warehouse, query) if query else ()
+            notable.append(TestResult(name, status, result.failures or 0, message, sample))  # type: ignore[arg-type]
             if status != "warn":
                 failures.append(f"test {name}: {message}")
     tests = TestCounts(

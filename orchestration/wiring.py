@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from ingestion.api import Api
 from ingestion.warehouse import Warehouse
@@ -87,10 +88,7 @@ def message_sender(settings: Settings) -> MessageSender:
 
 
 def links(settings: Settings) -> Links:
-    """Where readers of the deliveries find the sheet and the docs."""
-    if settings.google is not None:
-        sheet = f"https://docs.google.com/spreadsheets/d/{settings.google.spreadsheet}"
-    else:
-        sheet = str(settings.out_dir / "metrics.xlsx")
-    docs = settings.out_dir / "docs.html"
-    return Links(sheet=sheet, docs=str(docs) if docs.exists() else None)
+    """Where readers of the deliveries find the sheet and the docs, as far as they are there."""
+    sheet, docs = table_sender(settings).target, settings.out_dir / "docs.html"
+    there = settings.google is not None or Path(sheet).exists()
+    return Links(sheet=sheet if there else None, docs=str(docs) if docs.exists() else None)

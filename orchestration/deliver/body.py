@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -138,16 +139,13 @@ def build_body(figures: Figures, summary: RunSummary, links: Links) -> Body:
 def subject(figures: Figures, summary: RunSummary) -> str:
     """The answer in one line of ASCII: outcome, day, key figures and how they changed in a week."""
     undelivered = [delivery.name for delivery in summary.deliveries if not delivery.ok]
+    last, week = figures.last_full_day, figures.week_before
     outcome = "Done"
     if summary.outcome == "failed":
-        outcome = (
-            f"FAILED at {summary.failed_stage}, old figures"
-            if summary.failed_stage
-            else "FAILED, old figures"
-        )
+        outcome = f"FAILED at {summary.failed_stage}" if summary.failed_stage else "FAILED"
+        outcome += ", old figures" if last else ""
     elif undelivered or summary.outcome == "delivery failed":
         outcome = f"NOT DELIVERED: {', '.join(undelivered) or 'see below'}"
-    last, week = figures.last_full_day, figures.week_before
     figures_text = "no figures yet"
     if last:
         key = [_line(column, last, None, week) for column in KEY_FIGURES]
@@ -161,6 +159,8 @@ def subject(figures: Figures, summary: RunSummary) -> str:
     return text.translate(_TO_ASCII).encode("ascii", "replace").decode("ascii")
 
 
+_FILLING = re.compile(r" ?\.{4,} ?")
+_LOG_LINES = 15
 _SUBJECT_WORDS = ("attempts", "users", "success")
 _TO_ASCII = {ord("−"): "-", ord("±"): "+-", ord("–"): "-", ord("…"): "..."}  # noqa: RUF001 - the signs of `words`
 
@@ -208,7 +208,12 @@ def _headline(outcome: Outcome, summary: RunSummary, undelivered: tuple[Delivery
 def _failure(summary: RunSummary) -> Failure:
     stage = summary.failed_stage or "unknown"
     text = summary.failure or "no reason was given; see the log"
-    return Failure(stage, text, ADVICE.get(stage, _OTHER_ADVICE), summary.log_tail, summary.log_file)
+    return Failure(stage, text, ADVICE.get(stage, _OTHER_ADVICE), _tail(summary), summary.log_file)
+
+
+def _tail(summary: RunSummary) -> tuple[str, ...]:
+    """The last lines of the log, without the dots by which dbt fills its lines up."""
+    return tuple(words.one_line(_FILLING.sub(" … ", line), 400) for line in summary.log_tail[-_LOG_LINES:])
 
 
 def _load(figures: Figures, summary: RunSummary) -> tuple[str, LoadCounts | None]:

@@ -13,15 +13,9 @@ _WIDTH = 76
 
 def render_text(body: Body) -> str:
     """The text/plain part."""
-    sections = (
-        _top(body),
-        _failure(body),
-        _undelivered(body),
-        _figures(body),
-        _load(body),
-        _tests(body),
-        _end(body),
-    )
+    data = (_figures, _load)
+    after = (_tests, *data) if body.failure else (*data, _tests)
+    sections = (section(body) for section in (_top, _failure, _undelivered, *after, _end))
     return "\n\n".join(text for text in ("\n".join(section) for section in sections) if text) + "\n"
 
 
@@ -43,7 +37,7 @@ def _failure(body: Body) -> Iterator[str]:
     if body.failure.log_tail:
         yield ""
         yield f"Last lines of the log{f' ({body.failure.log_file})' if body.failure.log_file else ''}:"
-        yield from (f"  {words.one_line(line, 400)}" for line in body.failure.log_tail)
+        yield from (f"  {line}" for line in body.failure.log_tail)
 
 
 def _undelivered(body: Body) -> Iterator[str]:
