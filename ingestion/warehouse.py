@@ -37,7 +37,7 @@ class Warehouse:
 
         Raises psycopg2.OperationalError; libpq's messages name host and user, never the password.
         """
-        return psycopg2.connect(
+        connection: Connection = psycopg2.connect(
             host=self.host,
             port=self.port,
             dbname=self.dbname,
@@ -51,6 +51,7 @@ class Warehouse:
             keepalives_count=3,
             **options,
         )
+        return connection
 
     def dlt_url(self) -> str:
         """The same as a SQLAlchemy-style URL for dlt, which insists on a password even where none is needed."""

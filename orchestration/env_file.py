@@ -13,8 +13,8 @@ from orchestration.errors import SettingsError
 def read_env_file(path: Path) -> dict[str, str]:
     """The variables in the file, none when there is no file.
 
-    Values are taken as they are: a password may hold `${`. Raises SettingsError when the file can't be read as UTF-8,
-    or has a line that is no assignment; the line's text is not told.
+    Values are taken as they are: a password may hold `${`. Raises SettingsError when the file can't be read as
+    UTF-8, or has a line that is no assignment; the line's text is not told.
     """
     reason = ""
     try:
