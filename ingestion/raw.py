@@ -89,6 +89,12 @@ def coverage(warehouse: Warehouse) -> list[Window]:
         return union(Window(start, end) for start, end in cursor.fetchall())
 
 
+def is_there(warehouse: Warehouse) -> bool:
+    """Whether any load was ever begun on this warehouse. Raises WarehouseError."""
+    with _connected(warehouse) as connection, connection.cursor() as cursor:
+        return _exists(cursor, "attempts") and _exists(cursor, "_dlt_loads")
+
+
 def open_round(cursor: Cursor, asked: Window) -> tuple[str, list[Window]]:
     """The pass over `asked` to go on with: its id, and the windows it still has to fetch.
 

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ingestion.windows import Window
-
 from orchestration import arguments, local, lock, screen, wiring
 from orchestration.check import check
 from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, GraderError, SettingsError
@@ -103,7 +102,9 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             if options.json:
                 print(json.dumps({**bounds, **found}))
             else:
-                screen.show_metrics(f"{window.start:%Y-%m-%d %H:%M:%S} to {window.end:%Y-%m-%d %H:%M:%S} UTC", found)
+                screen.show_metrics(
+                    f"{window.start:%Y-%m-%d %H:%M:%S} to {window.end:%Y-%m-%d %H:%M:%S} UTC", found
+                )
             return EXIT_DONE
     raise SettingsError(f"{options.command} is not a command.")
 

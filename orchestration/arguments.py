@@ -39,10 +39,16 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     added = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
     for name in ("run", "ingest", "metrics"):
         needed = name == "metrics"
-        added[name].add_argument("--start", required=needed, help=f"first instant of the window ({WINDOW_HELP})")
-        added[name].add_argument("--end", required=needed, help=f"end of the window, not part of it ({WINDOW_HELP})")
+        added[name].add_argument(
+            "--start", required=needed, help=f"first instant of the window ({WINDOW_HELP})"
+        )
+        added[name].add_argument(
+            "--end", required=needed, help=f"end of the window, not part of it ({WINDOW_HELP})"
+        )
     for name in ("run", "ingest", "build", "deliver"):
-        added[name].add_argument("--wait", action="store_true", help="wait for another run instead of giving up")
+        added[name].add_argument(
+            "--wait", action="store_true", help="wait for another run instead of giving up"
+        )
     added["build"].add_argument("--full-refresh", action="store_true", help="rebuild every model from raw")
     added["metrics"].add_argument("--json", action="store_true", help="print one JSON object")
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
@@ -72,7 +78,9 @@ def _instant(name: str, text: str) -> datetime:
     try:
         if parts is None or (parts["fraction"] and len(parts["time"]) != len("HH:MM:SS")):
             raise ValueError
-        instant = datetime.fromisoformat(f"{parts['day']} {parts['time'] or '00:00'}{parts['offset'] or '+00:00'}")
+        instant = datetime.fromisoformat(
+            f"{parts['day']} {parts['time'] or '00:00'}{parts['offset'] or '+00:00'}"
+        )
         fraction = int((parts["fraction"] or "").ljust(6, "0"))
         return instant.replace(microsecond=fraction).astimezone(timezone.utc)
     except ValueError:
@@ -83,5 +91,7 @@ def _instant(name: str, text: str) -> datetime:
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or int(text) > LAST_PORT:
-        raise argparse.ArgumentTypeError(f"should be a port from 0 (any free one) to {LAST_PORT}, not {text!r}")
+        raise argparse.ArgumentTypeError(
+            f"should be a port from 0 (any free one) to {LAST_PORT}, not {text!r}"
+        )
     return int(text)

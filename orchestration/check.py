@@ -18,7 +18,9 @@ from orchestration.settings import Settings
 
 OLDEST_POSTGRES = 15
 # A check is for a person who waits: one try of a tiny window.
-IMPATIENT = Patience(connect=5, read=20, request=30, stalled=40, tries=1, tries_on_timeout=1, tries_when_halved=1)
+IMPATIENT = Patience(
+    connect=5, read=20, request=30, stalled=40, tries=1, tries_on_timeout=1, tries_when_halved=1
+)
 
 
 def check(settings: Settings) -> bool:

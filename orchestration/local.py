@@ -19,7 +19,9 @@ from orchestration.transform import Dbt
 def start_database(settings: Settings) -> int:
     """Start the embedded PostgreSQL and print how to connect to it."""
     if settings.warehouse is not None:
-        print(f"POSTGRES_HOST is set: the warehouse is {settings.warehouse.label}, the embedded PostgreSQL is not used.")
+        print(
+            f"POSTGRES_HOST is set: the warehouse is {settings.warehouse.label}, the embedded PostgreSQL is not used."
+        )
         return EXIT_DONE
     from embedded import postgres
 
@@ -27,7 +29,8 @@ def start_database(settings: Settings) -> int:
     print(f"The embedded PostgreSQL is running, database {warehouse.dbname}.")
     print("  psql          make psql")
     print(f"  socket        host={warehouse.host} port={warehouse.port} user={warehouse.user} (no password)")
-    print(f"  other tools   127.0.0.1:{warehouse.port}, user {warehouse.user}, password in {postgres.password_file(settings.state_dir)}")
+    password = postgres.password_file(settings.state_dir)
+    print(f"  other tools   127.0.0.1:{warehouse.port}, user {warehouse.user}, password in {password}")
     return EXIT_DONE
 
 
@@ -40,7 +43,9 @@ def stop_database(settings: Settings) -> int:
     except postgres.EmbeddedPostgresError as error:
         message = str(error)
     else:
-        print("The embedded PostgreSQL is stopped." if stopped else "The embedded PostgreSQL was not running.")
+        print(
+            "The embedded PostgreSQL is stopped." if stopped else "The embedded PostgreSQL was not running."
+        )
         return EXIT_DONE
     raise StageError(message)
 
@@ -91,7 +96,9 @@ def docs(settings: Settings, serve: bool, port: int) -> int:
     except OSError as error:
         problem = error.strerror or type(error).__name__
     if problem:
-        raise StageError(f"The docs site cannot be written to {target}: {problem}. Set OUT_DIR to a folder of your own.")
+        raise StageError(
+            f"The docs site cannot be written to {target}: {problem}. Set OUT_DIR to a folder of your own."
+        )
     print(f"The docs site is in {target}.", flush=True)
     if not serve:
         return EXIT_DONE
@@ -103,7 +110,10 @@ def _serve(page: Path, port: int) -> int:
     try:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:
-        print(f"It cannot be served on port {port}: {error.strerror}. Choose another: make docs PORT=8081", file=sys.stderr)
+        print(
+            f"It cannot be served on port {port}: {error.strerror}. Choose another: make docs PORT=8081",
+            file=sys.stderr,
+        )
         return EXIT_STAGE_FAILED
     print(f"Serving it on http://127.0.0.1:{server.server_port}/ until Ctrl-C.", flush=True)
     try:

@@ -64,7 +64,9 @@ def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Ite
         except psycopg2.Error as error:
             problem = " ".join(str(error).split())
         if problem:
-            raise StageError(f"The database {warehouse.label} cannot be reached: {problem}. Check POSTGRES_* and the server.")
+            raise StageError(
+                f"The database {warehouse.label} cannot be reached: {problem}. Check POSTGRES_* and the server."
+            )
         yield
     finally:
         if connection is not None:
@@ -79,7 +81,9 @@ def _acquire(cursor: Cursor, warehouse: Warehouse, wait: bool) -> None:
         if cursor.fetchall() == [(True,)]:
             return
         if not wait:
-            raise LockedError(f"Another run is at work on {warehouse.label}: {_holder(cursor)}. Wait for it, or use --wait.")
+            raise LockedError(
+                f"Another run is at work on {warehouse.label}: {_holder(cursor)}. Wait for it, or use --wait."
+            )
         if not told:
             logger.info("waiting for another run: %s", _holder(cursor))
             told = True

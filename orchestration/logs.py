@@ -1,4 +1,4 @@
-"""Logging for a whole command: a file named by the machine's local date, warnings and stages on the terminal, no secrets in either."""
+"""Logging for a whole command: a file named by the local date, stages on the terminal, no secrets in either."""
 
 from __future__ import annotations
 
@@ -119,11 +119,13 @@ class Tail(logging.Handler):
         self.lines.append(self.format(record))
 
 
-def configure(folder: Path, retention_days: int, secrets: Iterable[str], verbose: bool = True) -> tuple[Tail, Path]:
+def configure(
+    folder: Path, retention_days: int, secrets: Iterable[str], verbose: bool = True
+) -> tuple[Tail, Path]:
     """Set up logging for this process and remove outdated log files.
 
-    `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the tail of the log and the path of
-    today's file. Raises OSError when the folder cannot be made or written.
+    `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the tail of the log and
+    the path of today's file. Raises OSError when the folder cannot be made or written.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = DatedFileHandler(folder)

@@ -33,5 +33,8 @@ def period_metrics(dbt: Dbt, warehouse: Warehouse, window: Window) -> dict[str, 
     except psycopg2.Error as error:
         reason = " ".join(str(error).split())
     else:
-        return {name: value if value is None or isinstance(value, int) else float(value) for name, value in (row or {}).items()}
+        return {
+            name: value if value is None or isinstance(value, int) else float(value)
+            for name, value in (row or {}).items()
+        }
     raise StageError(f"The metrics could not be read from {warehouse.label}: {reason}.")

@@ -29,6 +29,10 @@ def roles(warehouse: Warehouse, apply: bool) -> int:
     except psycopg2.Error as error:
         reason = " ".join(str(error).split())
     else:
-        print(f"The roles grader_loader, grader_transformer and grader_reporter are set up in {warehouse.label}.")
+        print(
+            f"The roles grader_loader, grader_transformer and grader_reporter are set up in {warehouse.label}."
+        )
         return EXIT_DONE
-    raise StageError(f"The roles could not be set up in {warehouse.label}: {reason}. Use an account that may create roles.")
+    raise StageError(
+        f"The roles could not be set up in {warehouse.label}: {reason}. Use an account that may create roles."
+    )

@@ -52,7 +52,7 @@ def utc_now() -> datetime:
 
 def describe(error: BaseException) -> str:
     """An error for people: our own messages as they are, of others only the kind (the log has the rest)."""
-    if isinstance(error, GraderError):
+    if isinstance(error, (GraderError, IngestionError)):
         return str(error)
     return f"unexpected {type(error).__name__}; the log has its traceback"
 
@@ -111,26 +111,20 @@ class Run:
         return report
 
     def _ingest(self, window: Window | None) -> IngestReport:
-        failure = ""
         scratch = self.settings.state_dir / "ingest"
         scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left_behind in scratch.iterdir():
             shutil.rmtree(left_behind, ignore_errors=True)
-        try:
-            raw.prepare(self.warehouse)
-            windows = [window] if window else self._due()
-            for due in windows:
-                logger.info("ingest: asking for %s", due)
-            with (
-                wiring.open_api(self.settings) as api,
-                tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as work_dir,
-            ):
-                return ingest(
-                    GraderApi(api, self.now), self.warehouse, windows, Path(work_dir), self.now, self.show_progress
-                )
-        except IngestionError as error:
-            failure = str(error)
-        raise StageError(failure)
+        raw.prepare(self.warehouse)
+        windows = [window] if window else self._due()
+        for due in windows:
+            logger.info("ingest: asking for %s", due)
+        with (
+            wiring.open_api(self.settings) as api,
+            tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as work_dir,
+        ):
+            grader = GraderApi(api, self.now)
+            return ingest(grader, self.warehouse, windows, Path(work_dir), self.now, self.show_progress)
 
     def _due(self) -> list[Window]:
         settings, now = self.settings, self.now()
@@ -147,6 +141,11 @@ class Run:
     def build(self, full_refresh: bool = False) -> Build:
         """Build and test the models. Raises StageError when a model or a data test failed."""
         with self._stage("build") as words:
+            if not raw.is_there(self.warehouse):
+                raise StageError(
+                    f"Nothing was ever loaded into {self.warehouse.label}: there is nothing to build. "
+                    "Run `make ingest` (or `make run`) first."
+                )
             build = self.dbt.build(full_refresh)
             tests = self.summary.tests = build.tests
             words.append(
@@ -155,7 +154,9 @@ class Run:
             )
             if build.failures:
                 raise StageError(
-                    "dbt build stopped: " + "; ".join(build.failures) + ". What depends on it keeps its last good state. "
+                    "dbt build stopped: "
+                    + "; ".join(build.failures)
+                    + ". What depends on it keeps its last good state. "
                     "See the log, mend the cause, then run again."
                 )
         return build
@@ -172,7 +173,9 @@ class Run:
                 self.summary.failed_stage = "deliver"
                 self.summary.failure = "; ".join(delivery.detail for delivery in failed)
             self._deliver_mail(figures)
-            words.append("; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries))
+            words.append(
+                "; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries)
+            )
         all_sent = all(delivery.ok for delivery in self.summary.deliveries)
         if not all_sent:
             self.summary.outcome = "delivery failed"
@@ -242,6 +245,8 @@ class Run:
             what = describe(error)
             self.summary.stages.append(Stage(name, "failed", seconds, what))
             logger.error("%s: failed after %.2f s: %s", name, seconds, what)
+            if isinstance(error, IngestionError):
+                raise StageError(what) from None
             raise
         seconds = time.monotonic() - started
         detail = ", ".join(words)

@@ -16,7 +16,11 @@ from rich.text import Text
 from ingestion.pipeline import Progress
 from orchestration.summary import RunSummary
 
-OUTCOMES = {"done": ("All done", "bold green"), "failed": ("FAILED", "bold red"), "delivery failed": ("DELIVERY FAILED", "bold red")}
+OUTCOMES = {
+    "done": ("All done", "bold green"),
+    "failed": ("FAILED", "bold red"),
+    "delivery failed": ("DELIVERY FAILED", "bold red"),
+}
 MADE_UP = "MADE-UP DATA: the built-in demo API fed this run. Set API_URL, API_CLIENT and API_CLIENT_KEY for the real one."
 
 
@@ -60,7 +64,9 @@ def show_summary(summary: RunSummary) -> None:
     tests = summary.tests
     if tests:
         console.print(
-            Text(f"  tests    {tests.passed} passed, {tests.warned} warned, {tests.failed} failed, {tests.skipped} skipped")
+            Text(
+                f"  tests    {tests.passed} passed, {tests.warned} warned, {tests.failed} failed, {tests.skipped} skipped"
+            )
         )
         for result in tests.results:
             console.print(Text(f"           {result.status}: {result.name}: {result.message}"))

@@ -1,6 +1,7 @@
 """The only place that reads the environment: variables, or the same names in `.env`, become one checked value.
 
-Every other module gets its settings handed down. Set but empty counts as unset, and a real environment variable wins over `.env`.
+Every other module gets its settings handed down. Set but empty counts as unset; a real environment variable wins
+over `.env`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,9 @@ LONGEST_LOOKBACK = 24 * 3660
 SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
 # One address as every SMTP server takes it: ASCII, without a name, spaces, quotes or line breaks.
 EMAIL_ADDRESS = re.compile(r"[!#-'*+./0-9=?A-Z^_`a-z{|}~-]+@[A-Za-z0-9.-]+")
-SPREADSHEET_URL = re.compile(r"https://[^/\s]+/(?:a/[^/\s]+/)?spreadsheets/(?:u/\d+/)?d/([A-Za-z0-9_-]+)(?:[/?#]\S*)?")
+SPREADSHEET_URL = re.compile(
+    r"https://[^/\s]+/(?:a/[^/\s]+/)?spreadsheets/(?:u/\d+/)?d/([A-Za-z0-9_-]+)(?:[/?#]\S*)?"
+)
 SPREADSHEET_ID = re.compile(r"([A-Za-z0-9_-]+)")
 
 
@@ -139,7 +142,9 @@ def _values(environment: Mapping[str, str], env_file: Path) -> dict[str, str]:
     from_file = read_env_file(env_file)
     merged = {name: from_file.get(name, "") for name in NAMES}
     merged.update({name: environment[name] for name in NAMES if environment.get(name, "").strip()})
-    return {name: value if name in SECRETS else value.strip() for name, value in merged.items() if value.strip()}
+    return {
+        name: value if name in SECRETS else value.strip() for name, value in merged.items() if value.strip()
+    }
 
 
 class _Reader:
@@ -164,7 +169,9 @@ class _Reader:
             state_dir=self.folder("STATE_DIR", ".state"),
         )
         if self.problems:
-            raise SettingsError("The settings cannot be used:\n" + "\n".join(f"  {line}" for line in self.problems))
+            raise SettingsError(
+                "The settings cannot be used:\n" + "\n".join(f"  {line}" for line in self.problems)
+            )
         return settings
 
     def problem(self, name: str, should_be: str) -> None:
@@ -177,7 +184,9 @@ class _Reader:
             return False
         missing = [name for name in needed if name not in self.values]
         for name in missing:
-            self.problem(name, f"is missing, though {present[0]} is set (unset all of the group for {standing_in})")
+            self.problem(
+                name, f"is missing, though {present[0]} is set (unset all of the group for {standing_in})"
+            )
         return not missing
 
     def api(self) -> ApiSettings | None:
@@ -213,7 +222,9 @@ class _Reader:
         text = self.values.get("GOOGLE_SPREADSHEET", "")
         spreadsheet = SPREADSHEET_URL.fullmatch(text) or SPREADSHEET_ID.fullmatch(text)
         if "GOOGLE_SPREADSHEET" in self.values and not spreadsheet:
-            self.problem("GOOGLE_SPREADSHEET", "should be a spreadsheet's id or its URL (…/spreadsheets/d/<id>/…)")
+            self.problem(
+                "GOOGLE_SPREADSHEET", "should be a spreadsheet's id or its URL (…/spreadsheets/d/<id>/…)"
+            )
         file = self.path("GOOGLE_CREDENTIALS_FILE")
         private_key = self.service_account_key(file) if file else None
         if not complete or not spreadsheet or not file or not private_key:
@@ -248,7 +259,9 @@ class _Reader:
         for name, other in (("SMTP_USER", "SMTP_PASSWORD"), ("SMTP_PASSWORD", "SMTP_USER")):
             if name in self.values and other not in self.values:
                 self.problem(other, f"is missing, though {name} is set")
-        recipients = tuple(part.strip() for part in self.values.get("EMAIL_TO", "").split(",") if part.strip())
+        recipients = tuple(
+            part.strip() for part in self.values.get("EMAIL_TO", "").split(",") if part.strip()
+        )
         if "EMAIL_TO" in self.values and not (recipients and all(map(EMAIL_ADDRESS.fullmatch, recipients))):
             self.problem("EMAIL_TO", "should be e-mail addresses (name@example.org), separated by commas")
         sender = self.values.get("EMAIL_FROM", "")
@@ -289,7 +302,9 @@ class _Reader:
             if not (math.isfinite(hours) and 0 <= hours <= LONGEST_LOOKBACK):
                 raise ValueError
         except ValueError:
-            self.problem("LOOKBACK_HOURS", f"should be a number of hours from 0 to {LONGEST_LOOKBACK}, not {text!r}")
+            self.problem(
+                "LOOKBACK_HOURS", f"should be a number of hours from 0 to {LONGEST_LOOKBACK}, not {text!r}"
+            )
             return timedelta()
         return timedelta(hours=hours)
 
@@ -313,7 +328,9 @@ class _Reader:
         except ValueError:
             usable = False
         if not usable:
-            self.problem(name, "should be a URL like https://example.org/path, without user, query or fragment")
+            self.problem(
+                name, "should be a URL like https://example.org/path, without user, query or fragment"
+            )
 
     def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
         value = self.values.get(name, default)

@@ -81,7 +81,9 @@ def message_sender(settings: Settings) -> MessageSender:
         from orchestration.deliver.smtp import SmtpServer
 
         mail = settings.mail
-        return SmtpServer(mail.host, mail.port, mail.security, mail.user, mail.password, mail.sender, mail.recipients)
+        return SmtpServer(
+            mail.host, mail.port, mail.security, mail.user, mail.password, mail.sender, mail.recipients
+        )
     from embedded.outbox import Outbox
 
     return Outbox(settings.out_dir / "mail", OUTBOX_SENDER, [OUTBOX_RECIPIENT])

@@ -46,7 +46,8 @@
 
 {#
   One row: the metrics over the valid attempts with start <= created_at < end. `start` and `end_` are texts of instants with their
-  offset. The calendar days of the window narrow the search first, because the days are what the mart is indexed by.
+  offset. The calendar days of the window narrow the search first, because the days are what the mart is indexed by; two more on
+  either side, because the mart's days may still be those of another zone than the one set now.
 #}
 {% macro period_metrics(start, end_) -%}
 with attempts as (
@@ -69,7 +70,7 @@ learners as (
 
     from attempts
 
-    where activity_date between {{ report_date("timestamptz '" ~ start ~ "'") }} and {{ report_date("timestamptz '" ~ end_ ~ "'") }}
+    where activity_date between {{ report_date("timestamptz '" ~ start ~ "'") }} - 2 and {{ report_date("timestamptz '" ~ end_ ~ "'") }} + 2
         and created_at >= timestamptz '{{ start }}'
         and created_at < timestamptz '{{ end_ }}'
 
@@ -92,7 +93,7 @@ first_correct as (
 
     from learner_tasks
 
-    where first_correct_date between {{ report_date("timestamptz '" ~ start ~ "'") }} and {{ report_date("timestamptz '" ~ end_ ~ "'") }}
+    where first_correct_date between {{ report_date("timestamptz '" ~ start ~ "'") }} - 2 and {{ report_date("timestamptz '" ~ end_ ~ "'") }} + 2
         and first_correct_at >= timestamptz '{{ start }}'
         and first_correct_at < timestamptz '{{ end_ }}'
 

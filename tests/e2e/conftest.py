@@ -18,7 +18,18 @@ from ingestion.warehouse import Warehouse
 from tests.ingestion.fake_api import KEY, FakeApi
 
 ROOT = Path(__file__).resolve().parents[2]
-LEFT_OUT = (".git", ".venv", ".env", ".state", "out", "logs", "target", "__pycache__", ".*_cache", ".hypothesis")
+LEFT_OUT = (
+    ".git",
+    ".venv",
+    ".env",
+    ".state",
+    "out",
+    "logs",
+    "target",
+    "__pycache__",
+    ".*_cache",
+    ".hypothesis",
+)
 
 
 @dataclass
@@ -28,7 +39,9 @@ class Clone:
     path: Path
     settings: dict[str, str] = field(default_factory=dict)
 
-    def command(self, *words: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
+    def command(
+        self, *words: str, cwd: Path | None = None, **settings: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command in the clone and wait for it; its output is kept, whatever its exit code."""
         home = self.path.parent / "home"
         home.mkdir(exist_ok=True)
@@ -43,11 +56,13 @@ class Clone:
             check=False,
         )
 
-    def elt(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    def elt(self, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
         """`python -m orchestration …`."""
-        return self.command(str(self.path / ".venv/bin/python"), "-m", "orchestration", *arguments, **settings)
+        return self.command(
+            str(self.path / ".venv/bin/python"), "-m", "orchestration", *arguments, **settings
+        )
 
-    def make(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    def make(self, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
         """`make …`."""
         return self.command("make", *arguments, **settings)
 

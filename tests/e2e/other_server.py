@@ -1,4 +1,4 @@
-"""A PostgreSQL of the machine's own, as a user would bring one: over TCP with TLS and a password, on an account of its own."""
+"""A PostgreSQL of the machine's own, as a user would bring one: over TCP, with TLS and a password."""
 
 from __future__ import annotations
 
@@ -50,7 +50,19 @@ def running(programs: Path, authority: Authority) -> Iterator[Warehouse]:
             )
 
         pwfile = f"--pwfile={folder / 'password'}"
-        call("initdb", "-D", str(data), "-U", "postgres", "-A", "scram-sha-256", pwfile, "-E", "UTF8", "--locale=C.UTF-8")
+        call(
+            "initdb",
+            "-D",
+            str(data),
+            "-U",
+            "postgres",
+            "-A",
+            "scram-sha-256",
+            pwfile,
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+        )
         port = _free_port()
         with (data / "postgresql.conf").open("a") as settings:
             settings.write(

@@ -31,7 +31,9 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(folder)
 
 
-def set_everything(clone: Clone, grader: FakeApi, google: Google, credentials: Path, post: Post, warehouse: Warehouse) -> None:
+def set_everything(
+    clone: Clone, grader: FakeApi, google: Google, credentials: Path, post: Post, warehouse: Warehouse
+) -> None:
     """Point every setting at the test's own parties."""
     clone.ask(grader)
     clone.use(warehouse)
@@ -70,7 +72,12 @@ def test_a_run_with_everything_set(
         done = clone.make("run", "START=2023-04-01", "END=2023-04-04")
         assert done.returncode == 0, done.stderr
         assert rows(warehouse, "select sum(attempts)::int from marts.daily_metrics") == [(50,)]
-        assert [sheet.title for sheet in google.sheets] == ["Sheet1", "Daily metrics", "Data quality", "About"]
+        assert [sheet.title for sheet in google.sheets] == [
+            "Sheet1",
+            "Daily metrics",
+            "Data quality",
+            "About",
+        ]
         daily = google.sheet("Daily metrics").values()
         assert daily[0][0] == "activity_date"
         assert sum(row[1] for row in daily[1:]) == 50
@@ -78,7 +85,9 @@ def test_a_run_with_everything_set(
         for secret in (KEY, PASSWORD, MAIL_PASSWORD):
             assert_unseen(secret, clone, done.stdout + done.stderr + check.stdout + check.stderr)
         assert "MADE-UP" not in done.stdout
-        analyst = clone.command("dbt", "build", "--exclude-resource-type", "unit_test", cwd=clone.path / "dbt_project")
+        analyst = clone.command(
+            "dbt", "build", "--exclude-resource-type", "unit_test", cwd=clone.path / "dbt_project"
+        )
         assert analyst.returncode == 0, analyst.stdout
         assert_unseen(PASSWORD, clone, analyst.stdout + analyst.stderr)
     assert not (clone.path / ".state" / "postgres").exists()
@@ -90,6 +99,8 @@ def test_a_run_with_everything_set(
 def assert_unseen(secret: str, clone: Clone, output: str) -> None:
     """No form of the secret is in the output or in any file that was made."""
     forms = {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
-    made = [path for name in (".state", "logs", "out", "dbt_project") for path in (clone.path / name).rglob("*")]
+    made = [
+        path for name in (".state", "logs", "out", "dbt_project") for path in (clone.path / name).rglob("*")
+    ]
     texts = [output, *(path.read_bytes().decode("latin-1") for path in made if path.is_file())]
     assert not [form for form in forms for text in texts if form in text]

@@ -52,9 +52,13 @@ def test_every_record_is_accounted_for(demo_warehouse: Warehouse) -> None:
         rows(demo_warehouse, f"select count(*) from {table}")[0][0]
         for table in ("raw.attempts", "staging.stg_grader__attempts")
     )
-    sums = rows(demo_warehouse, "select sum(fetched), sum(accepted + repeated + rejected) from marts.load_receipts")[0]
+    sums = rows(
+        demo_warehouse, "select sum(fetched), sum(accepted + repeated + rejected) from marts.load_receipts"
+    )[0]
     assert raw == staged == sums[0] == sums[1]
-    accepted, rejected = rows(demo_warehouse, "select sum(accepted), sum(rejected) from marts.load_receipts")[0]
+    accepted, rejected = rows(demo_warehouse, "select sum(accepted), sum(rejected) from marts.load_receipts")[
+        0
+    ]
     assert rows(demo_warehouse, "select count(*) from marts.attempts") == [(accepted,)]
     assert rows(demo_warehouse, "select count(*) from marts.rejected_attempts") == [(rejected,)]
 
@@ -62,10 +66,14 @@ def test_every_record_is_accounted_for(demo_warehouse: Warehouse) -> None:
 def test_the_screen_says_what_happened(demo: Clone, demo_warehouse: Warehouse) -> None:
     screen = (demo.path / "first-screen.txt").read_text()
     fetched, accepted, repeated, rejected = rows(
-        demo_warehouse, "select sum(fetched), sum(accepted), sum(repeated), sum(rejected) from marts.load_receipts"
+        demo_warehouse,
+        "select sum(fetched), sum(accepted), sum(repeated), sum(rejected) from marts.load_receipts",
     )[0]
     assert "MADE-UP DATA" in screen
-    assert f"{fetched:,} loaded = {accepted:,} accepted + {repeated:,} repeated + {rejected:,} rejected" in screen
+    assert (
+        f"{fetched:,} loaded = {accepted:,} accepted + {repeated:,} repeated + {rejected:,} rejected"
+        in screen
+    )
     assert re.search(r"\d+ created_at_invalid", screen)
     assert re.search(r"tests +\d+ passed, 0 warned, 0 failed", screen)
     for stage in ("ingest", "build", "deliver"):
@@ -83,12 +91,17 @@ def test_the_workbook_holds_the_mart(demo: Clone, demo_warehouse: Warehouse) -> 
         assert cell[0].date() == row[0]
         wanted = [None if value is None else float(value) for value in row[1:]]
         assert list(cell[1 : len(COLUMNS)]) == pytest.approx(wanted)
-    assert "made-up" in " ".join(str(cell) for row in book["About"].iter_rows(values_only=True) for cell in row).lower()
+    assert (
+        "made-up"
+        in " ".join(str(cell) for row in book["About"].iter_rows(values_only=True) for cell in row).lower()
+    )
 
 
 def test_the_mail_holds_the_last_full_day(demo: Clone, demo_warehouse: Warehouse) -> None:
     message = email.message_from_bytes(demo.mails[0].read_bytes(), policy=email.policy.default)
-    attempts = rows(demo_warehouse, "select attempts from marts.daily_metrics order by activity_date desc limit 1")[0][0]
+    attempts = rows(
+        demo_warehouse, "select attempts from marts.daily_metrics order by activity_date desc limit 1"
+    )[0][0]
     plain, html = (message.get_body((kind,)) for kind in ("plain", "html"))
     assert plain is not None
     assert html is not None
@@ -121,19 +134,26 @@ def test_running_again_changes_nothing(demo: Clone, demo_warehouse: Warehouse) -
     done = demo.make("run")
     assert done.returncode == 0, done.stderr
     assert {name: rows(demo_warehouse, query) for name, query in marts.items()} == before
-    newest = rows(demo_warehouse, "select accepted, rejected from marts.load_receipts order by loaded_at desc limit 1")
+    newest = rows(
+        demo_warehouse, "select accepted, rejected from marts.load_receipts order by loaded_at desc limit 1"
+    )
     assert newest == [(0, 0)]
 
 
 def test_metrics_of_a_local_day_are_the_marts(demo: Clone, demo_warehouse: Warehouse) -> None:
     day = datetime.fromisoformat(yesterday()).replace(tzinfo=MOSCOW)
-    start, end = (f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}" for moment in (day, day + timedelta(days=1)))
+    start, end = (
+        f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}" for moment in (day, day + timedelta(days=1))
+    )
     done = demo.make("metrics", f"START={start}", f"END={end}", "JSON=1")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    shared = [name for name in COLUMNS if name not in ("activity_date", "unique_users_7d", "unique_users_30d")]
+    shared = [
+        name for name in COLUMNS if name not in ("activity_date", "unique_users_7d", "unique_users_30d")
+    ]
     row = rows(
-        demo_warehouse, f"select {', '.join(shared)} from marts.daily_metrics where activity_date = '{yesterday()}'"
+        demo_warehouse,
+        f"select {', '.join(shared)} from marts.daily_metrics where activity_date = '{yesterday()}'",
     )[0]
     assert {name: found[name] for name in shared} == pytest.approx(
         {name: float(value) for name, value in zip(shared, row, strict=True)}
@@ -146,20 +166,30 @@ def test_an_analyst_types_dbt(demo: Clone, demo_warehouse: Warehouse) -> None:
     project = demo.path / "dbt_project"
     show = demo.command("dbt", "show", "--select", "daily_metrics", "--limit", "1", cwd=project)
     assert show.returncode == 0, show.stdout
-    tests = demo.command("dbt", "test", "--select", "daily_metrics", "--exclude-resource-type", "unit_test", cwd=project)
+    tests = demo.command(
+        "dbt", "test", "--select", "daily_metrics", "--exclude-resource-type", "unit_test", cwd=project
+    )
     assert tests.returncode == 0, tests.stdout
-    before = rows(demo_warehouse, "select relname, relfilenode from pg_class where relnamespace = 'marts'::regnamespace order by 1")
+    before = rows(
+        demo_warehouse,
+        "select relname, relfilenode from pg_class where relnamespace = 'marts'::regnamespace order by 1",
+    )
     for words in (("build",), ("test",), ("docs", "generate")):
         done = demo.command("dbt", *words, cwd=project)
         assert done.returncode == 0, done.stdout
     own = [
         name
-        for (name,) in rows(demo_warehouse, "select nspname from pg_namespace where nspname like 'dev%' order by 1")
+        for (name,) in rows(
+            demo_warehouse, "select nspname from pg_namespace where nspname like 'dev%' order by 1"
+        )
     ]
     assert [name.rsplit("_", 1)[1] for name in own] == ["marts", "staging"]
     counts = [rows(demo_warehouse, f"select count(*) from {schema}.attempts") for schema in ("marts", own[0])]
     assert counts[0] == counts[1]
-    after = rows(demo_warehouse, "select relname, relfilenode from pg_class where relnamespace = 'marts'::regnamespace order by 1")
+    after = rows(
+        demo_warehouse,
+        "select relname, relfilenode from pg_class where relnamespace = 'marts'::regnamespace order by 1",
+    )
     assert before == after
 
 
@@ -181,7 +211,12 @@ def test_check_names_every_stand_in(demo: Clone) -> None:
     done = demo.make("check")
     assert done.returncode == 0, done.stdout
     lines = done.stdout.splitlines()
-    for party, words in (("API", "demo API"), ("Database", "embedded"), ("Sheets", "workbook"), ("Mail", "mail")):
+    for party, words in (
+        ("API", "demo API"),
+        ("Database", "embedded"),
+        ("Sheets", "workbook"),
+        ("Mail", "mail"),
+    ):
         assert any(party in line and words in line for line in lines), done.stdout
 
 

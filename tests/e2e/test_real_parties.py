@@ -11,6 +11,7 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import openpyxl
 import pytest
@@ -40,7 +41,7 @@ def unused_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def sheet(clone: Clone) -> tuple[list[tuple[object, ...]], str]:
+def sheet(clone: Clone) -> tuple[list[Any], str]:
     """The rows of `Daily metrics` and all the text of `About`."""
     book = openpyxl.load_workbook(clone.path / "out" / "metrics.xlsx")
     daily, about = (list(book[name].iter_rows(values_only=True)) for name in ("Daily metrics", "About"))
@@ -55,7 +56,9 @@ def last_mail(clone: Clone) -> tuple[str, str]:
     return str(message["Subject"]), body.get_content()
 
 
-@pytest.mark.parametrize(("start_included", "end_included"), [(True, True), (True, False), (False, True), (False, False)])
+@pytest.mark.parametrize(
+    ("start_included", "end_included"), [(True, True), (True, False), (False, True), (False, False)]
+)
 def test_no_record_is_lost_or_counted_twice_at_a_border(
     grading: Clone, grader: FakeApi, warehouse: Warehouse, start_included: bool, end_included: bool
 ) -> None:
@@ -76,7 +79,9 @@ def test_no_record_is_lost_or_counted_twice_at_a_border(
     assert fetches == sorted((window.start, window.end) for window in grader.windows)
 
 
-def test_the_default_window_catches_up_and_looks_back(grading: Clone, grader: FakeApi, warehouse: Warehouse) -> None:
+def test_the_default_window_catches_up_and_looks_back(
+    grading: Clone, grader: FakeApi, warehouse: Warehouse
+) -> None:
     first = grading.elt("ingest", "--start", "2026-01-01", "--end", "2026-01-02", REPORT_TIMEZONE="UTC")
     assert first.returncode == 0, first.stderr
     grader.windows.clear()
@@ -100,10 +105,14 @@ def test_corrected_and_late_records(grading: Clone, grader: FakeApi, warehouse: 
     assert grading.elt("run", "--start", START, "--end", END).returncode == 0
     receipts = "select fetched, accepted, repeated, rejected from marts.load_receipts order by loaded_at"
     assert rows(warehouse, receipts) == [(1, 1, 0, 0), (1, 0, 1, 0), (2, 1, 1, 0)]
-    assert rows(warehouse, "select attempts, correct_submits, success_rate from marts.daily_metrics") == [(2, 1, 1)]
+    assert rows(warehouse, "select attempts, correct_submits, success_rate from marts.daily_metrics") == [
+        (2, 1, 1)
+    ]
 
 
-def test_a_changed_time_zone_shows_in_every_day(grading: Clone, grader: FakeApi, warehouse: Warehouse) -> None:
+def test_a_changed_time_zone_shows_in_every_day(
+    grading: Clone, grader: FakeApi, warehouse: Warehouse
+) -> None:
     grader.records = [attempt(1, instant("2023-04-02T20:30:00")), attempt(2, instant("2023-04-03T21:30:00"))]
     days = "select activity_date::text, attempts::int from marts.daily_metrics order by 1"
     assert grading.elt("run", "--start", START, "--end", END).returncode == 0
@@ -128,7 +137,9 @@ def test_slices_before_a_failure_are_kept_and_not_asked_again(
     grading: Clone, grader: FakeApi, warehouse: Warehouse
 ) -> None:
     grader.records = attempts("2023-04-01T13:00:00", 59, HOUR)
-    grader.rule = lambda window, _number: Reply(b"no", 404) if window.end > instant("2023-04-03T13:00:00") else None
+    grader.rule = lambda window, _number: (
+        Reply(b"no", 404) if window.end > instant("2023-04-03T13:00:00") else None
+    )
     assert grading.elt("run", "--start", START, "--end", END).returncode == 1
     kept = rows(warehouse, "select count(*) from raw.fetches")[0][0]
     assert kept == 2
@@ -162,11 +173,20 @@ def test_a_failing_gate_leaves_marts_and_sheet_and_says_so(
     assert rows(warehouse, "select count(*) from marts.attempts") == [(2,)]
 
 
-def test_a_failing_delivery_does_not_stop_the_other(grading: Clone, grader: FakeApi, unused_port: int) -> None:
+def test_a_failing_delivery_does_not_stop_the_other(
+    grading: Clone, grader: FakeApi, unused_port: int
+) -> None:
     grader.records = [attempt(1, instant("2023-04-02T10:00:00"))]
     mail = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(unused_port), "SMTP_SECURITY": "none"}
     done = grading.elt(
-        "run", "--start", START, "--end", END, **mail, EMAIL_FROM="elt@example.org", EMAIL_TO="boss@example.org"
+        "run",
+        "--start",
+        START,
+        "--end",
+        END,
+        **mail,
+        EMAIL_FROM="elt@example.org",
+        EMAIL_TO="boss@example.org",
     )
     assert done.returncode == 3, done.stderr
     assert "DELIVERY FAILED" in done.stdout
@@ -255,7 +275,9 @@ def test_a_full_refresh_changes_nothing(grading: Clone, grader: FakeApi, warehou
 
 
 def test_what_dbt_and_dlt_leave_behind_holds_no_secret(grading: Clone, grader: FakeApi) -> None:
-    grader.rule = lambda window, _number: Reply(b"no", 500) if window.start > instant("2023-04-03T00:00:00") else None
+    grader.rule = lambda window, _number: (
+        Reply(b"no", 500) if window.start > instant("2023-04-03T00:00:00") else None
+    )
     grader.records = attempts("2023-04-01T13:00:00", 10, HOUR)
     done = grading.elt("ingest", "--start", START, "--end", "2023-04-02 12:00:00")
     assert done.returncode == 0, done.stderr

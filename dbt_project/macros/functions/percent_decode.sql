@@ -11,7 +11,7 @@ immutable parallel safe
 as $function$
     select
         case
-            when strpos(source, '%') = 0 then source
+            when coalesce(strpos(source, '%'), 0) = 0 then source
             else (
                 select
                     coalesce(string_agg(

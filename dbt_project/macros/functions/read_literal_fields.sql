@@ -8,7 +8,8 @@
 
     1. String literals are cut out, with the escapes that repr or JSON writes and no others, and numbered marks take their
        place, so that punctuation inside strings is out of the way. A quote left over is an error.
-    2. Numbers, True, None and so on become marks; then white space goes.
+    2. Numbers, True, None and so on become marks; then white space goes. What stands before one is captured and put back:
+       a lookbehind would read the text from its start again for every match.
     3. Brackets are folded from the inside out: a tuple of hashable values becomes one hashable mark, a list, dict or set an
        unhashable one, until only the outermost dict's own pairs are left (100 levels at most).
     4. What has the shape of pairs then is read: the last pair of a key counts, as in Python and in jsonb.
@@ -42,13 +43,13 @@ declare
             || '|b"(?:[ !#-[\]-~]|{{ bytes_escape }})*")'
     end;
     none constant text := case language
-        when 'json' then '(?<=^|[ \t\n\r:,[])null(?=$|[ \t\n\r,}\]])'
-        else '(?<=^|[ \t\n\r:,({[])None(?=$|[ \t\n\r:,)}\]])'
+        when 'json' then '(^|[ \t\n\r:,[])null(?=$|[ \t\n\r,}\]])'
+        else '(^|[ \t\n\r:,({[])None(?=$|[ \t\n\r:,)}\]])'
     end;
     scalar constant text := case language
-        when 'json' then '(?<=^|[ \t\n\r:,[])(?:true|false|-?{{ number }})(?=$|[ \t\n\r,}\]])'
+        when 'json' then '(^|[ \t\n\r:,[])(?:true|false|-?{{ number }})(?=$|[ \t\n\r,}\]])'
         else
-            '(?<=^|[ \t\n\r:,({[])'
+            '(^|[ \t\n\r:,({[])'
             || '(?:True|False|-?{{ number }}j?|[(]-?{{ number }}[+-]{{ number }}j[)])'
             || '(?=$|[ \t\n\r:,)}\]])'
     end;
@@ -80,8 +81,8 @@ begin
         from unnest(regexp_split_to_array(body, string_literal)) with ordinality as pieces (piece, piece_no)
     );
     skeleton := regexp_replace(skeleton, empty_set, e'\x03', 'g');
-    skeleton := regexp_replace(skeleton, none, e'\x04', 'g');
-    skeleton := regexp_replace(skeleton, scalar, e'\x02', 'g');
+    skeleton := regexp_replace(skeleton, none, e'\\1\x04', 'g');
+    skeleton := regexp_replace(skeleton, scalar, e'\\1\x02', 'g');
     skeleton := regexp_replace(skeleton, '[ \t\n\r]+', '', 'g');
 
     for level in 1..100 loop

@@ -3,10 +3,9 @@
   a ref would let the test run only after they are written.
 #}
 {% macro without_receipt(load_id) -%}
-    {%- set receipts = load_receipts_relation() if execute else none -%}
-    {%- if receipts is none or flags.FULL_REFRESH -%}
+    {%- if not execute or flags.FULL_REFRESH or not published_as_now() -%}
         true
     {%- else -%}
-        {{ load_id }} not in (select receipts._dlt_load_id from {{ receipts }} as receipts)
+        {{ load_id }} not in (select receipts._dlt_load_id from {{ load_receipts_relation() }} as receipts)
     {%- endif -%}
 {%- endmacro %}

@@ -32,20 +32,35 @@ weekdays_before as (
 
     having count(*) = 4
 
+),
+
+days as (
+
+    select
+        daily_metrics.activity_date,
+        daily_metrics.attempts,
+        day_before.attempts as attempts_of_the_day_before,
+        weekdays_before.usual_attempts
+
+    from weekdays_before
+
+    inner join daily_metrics on weekdays_before.last_full_day = daily_metrics.activity_date
+
+    inner join daily_metrics as day_before on weekdays_before.last_full_day = day_before.activity_date + 1
+
 )
 
 select
-    daily_metrics.activity_date,
-    daily_metrics.attempts,
-    weekdays_before.usual_attempts
+    activity_date,
+    attempts,
+    attempts_of_the_day_before,
+    usual_attempts
 
-from weekdays_before
+from days
 
-inner join daily_metrics on weekdays_before.last_full_day = daily_metrics.activity_date
-
-where weekdays_before.usual_attempts >= {{ var('drift_min_records', 100) }}
-    and daily_metrics.attempts > 0
+where usual_attempts >= {{ var('drift_min_records', 100) }}
+    and attempts > 0
     and (
-        daily_metrics.attempts > weekdays_before.usual_attempts * {{ var('drift_max_daily_change', 4) }}
-        or daily_metrics.attempts * {{ var('drift_max_daily_change', 4) }} < weekdays_before.usual_attempts
+        attempts > {{ var('drift_max_daily_change', 4) }} * greatest(attempts_of_the_day_before, usual_attempts)
+        or attempts * {{ var('drift_max_daily_change', 4) }} < least(attempts_of_the_day_before, usual_attempts)
     )

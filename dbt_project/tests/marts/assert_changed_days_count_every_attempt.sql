@@ -1,4 +1,5 @@
-with attempts as (
+-- Read twice: without `not materialized` PostgreSQL would copy the whole table first.
+with attempts as not materialized (
 
     select * from {{ ref('attempts') }}
 
@@ -10,7 +11,7 @@ daily_metrics as (
 
 ),
 
-changed_days as (
+changed_days as materialized (
 
     select distinct activity_date
 
@@ -20,17 +21,20 @@ changed_days as (
 
 ),
 
+-- day by day, so that the index on the day is used however many there are
 counted as (
 
     select
-        activity_date,
-        count(*) as attempts
+        changed_days.activity_date,
+        of_day.attempts
 
-    from attempts
+    from changed_days
 
-    where activity_date in (select changed_days.activity_date from changed_days)
-
-    group by activity_date
+    cross join lateral (
+        select count(*) as attempts
+        from attempts
+        where attempts.activity_date = changed_days.activity_date
+    ) as of_day
 
 )
 

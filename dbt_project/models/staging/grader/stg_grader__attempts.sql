@@ -155,7 +155,7 @@ judged as (
         verdict is null as is_correct_invalid,
         attempt_type_text = 'run' and verdict is distinct from 'null' as is_correct_on_run,
         created_at_instant is null or created_at_instant < timestamptz '2000-01-01 00:00:00+00' as created_at_invalid,
-        created_at_instant > fetched_at + interval '1 day' as created_at_in_future
+        created_at_instant > fetched_at + interval '24 hours' as created_at_in_future
 
     from params
 

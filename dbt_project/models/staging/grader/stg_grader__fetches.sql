@@ -8,7 +8,7 @@ with fetches as (
 
 loads as (
 
-    select * from {{ ref('stg_grader__loads') }}
+    select * from {{ source('raw', '_dlt_loads') }}
 
 ),
 
@@ -23,7 +23,7 @@ completed as (
 
     from fetches
 
-    where _dlt_load_id in (select loads._dlt_load_id from loads)
+    where _dlt_load_id in (select loads.load_id from loads where loads.status = 0)
 
 )
 

@@ -1,4 +1,5 @@
-{{ config(materialized='view') }}
+-- a table, so that one build sees one list of loads from beginning to end
+{{ config(materialized='table') }}
 
 with loads as (
 
