@@ -43,9 +43,9 @@ def main(argv: list[str]) -> int:
             return _other(options, settings, window)
         with ExitStack() as stack:
             warehouse = wiring.open_warehouse(settings)
-            stack.enter_context(lock.pipeline_lock(warehouse, options.command, options.wait))
+            held = stack.enter_context(lock.pipeline_lock(warehouse, options.command, options.wait))
             show_progress = stack.enter_context(screen.ingest_progress())
-            run = Run(settings, warehouse, options.command, tail, log_file, show_progress)
+            run = Run(settings, warehouse, options.command, tail, log_file, held.check, show_progress)
             code = _stages(run, options, window)
         screen.show_summary(run.summary)
         return code

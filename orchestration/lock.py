@@ -21,6 +21,7 @@ from ingestion.warehouse import Warehouse
 from orchestration.errors import LockedError, StageError
 
 if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
     from psycopg2.extensions import cursor as Cursor
 
 logger = logging.getLogger(__name__)
@@ -33,18 +34,52 @@ LOCK_KEY = int.from_bytes(b"grader", "big")
 # A session that holds the lock says nothing more after taking it, so its last change of state is when it got it. Another
 # account's times are hidden from an ordinary one, its name is not.
 HOLDER = """
-    select activity.application_name, activity.state_change
+    select activity.application_name, activity.state_change, activity.pid
     from pg_locks as locks
     inner join pg_stat_activity as activity on locks.pid = activity.pid
     where locks.locktype = 'advisory' and locks.granted and locks.objsubid = 1
         and (locks.classid::bigint << 32) + locks.objid::bigint = %s
         and locks.database = (select oid from pg_database where datname = current_database())
 """
+HELD_BY = f"select count(*) from ({HOLDER}) as holder where pid = %s"  # noqa: S608
+
+
+class Held:
+    """The lock, as its owner knows it."""
+
+    def __init__(self, warehouse: Warehouse, connection: Connection) -> None:
+        self._warehouse = warehouse
+        self._pid = connection.info.backend_pid
+
+    def check(self) -> None:
+        """Raise StageError unless the server still keeps the session that holds the lock.
+
+        A restart of the server, an administrator, a lost network can end it while its owner works on; then another run may
+        be at work. Asked in a session of its own: what the lock's session last did tells others since when it is held.
+        """
+        try:
+            connection = self._warehouse.connect("grader-elt lock check")
+            try:
+                with connection.cursor() as cursor:
+                    cursor.execute(HELD_BY, (LOCK_KEY, self._pid))
+                    held = cursor.fetchall() == [(1,)]
+            finally:
+                connection.close()
+        except psycopg2.Error as error:
+            problem = " ".join(str(error).split())
+        else:
+            if held:
+                return
+            problem = "the session that keeps other runs away has ended"
+        raise StageError(
+            f"This run no longer has {self._warehouse.label} to itself: {problem}. "
+            "Nothing more was done; see whether the server was restarted, then run again."
+        )
 
 
 @contextmanager
-def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Iterator[None]:
-    """Hold the lock while the block runs.
+def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Iterator[Held]:
+    """Hold the lock while the block runs; the block gets it to ask whether it still has it.
 
     `command` names the holder to others. With `wait` it waits for its turn. Raises LockedError, naming the holder and since
     when, if another run has the lock; StageError if the database cannot be reached.
@@ -67,7 +102,8 @@ def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Ite
             raise StageError(
                 f"The database {warehouse.label} cannot be reached: {problem}. Check POSTGRES_* and the server."
             )
-        yield
+        assert connection is not None
+        yield Held(warehouse, connection)
     finally:
         if connection is not None:
             connection.close()
@@ -93,7 +129,7 @@ def _acquire(cursor: Cursor, warehouse: Warehouse, wait: bool) -> None:
 def _holder(cursor: Cursor) -> str:
     """Who has the lock, and since when if this account may know."""
     cursor.execute(HOLDER, (LOCK_KEY,))
-    for name, since in cursor.fetchall():
+    for name, since, _ in cursor.fetchall():
         when = f", since {since.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC" if since else ""
         return f"{name or 'another session'}{when}"
     return "another session"

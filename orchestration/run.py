@@ -50,6 +50,11 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
+def count(number: int, noun: str) -> str:
+    """A number with its noun, as people write it: `1 load`, `1,234 loads`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def describe(error: BaseException) -> str:
     """An error for people: our own messages as they are, of others only the kind (the log has the rest)."""
     if isinstance(error, (GraderError, IngestionError)):
@@ -61,6 +66,7 @@ def describe(error: BaseException) -> str:
 class Run:
     """One command at work on the warehouse: its settings, its stages and the summary they add to.
 
+    `check_lock` raises StageError when others are no longer kept away; it is asked before each stage and before each load.
     `show_progress` is told how far the ingest is; `tail` holds the log's last lines for the mail about a failure.
     """
 
@@ -69,6 +75,7 @@ class Run:
     command: str
     tail: Tail
     log_file: Path
+    check_lock: Callable[[], None]
     show_progress: Callable[[Progress], None] = lambda _: None
     now: Callable[[], datetime] = utc_now
     summary: RunSummary = field(init=False)
@@ -102,7 +109,8 @@ class Run:
         with self._stage("ingest") as words:
             report = self._ingest(window)
             words.append(
-                f"{report.fetched:,} records in {report.slices_loaded} slices and {len(report.load_ids)} loads"
+                f"{count(report.fetched, 'record')} in {count(report.slices_loaded, 'slice')} "
+                f"and {count(len(report.load_ids), 'load')}"
                 if report.windows
                 else "nothing is due"
             )
@@ -124,7 +132,15 @@ class Run:
             tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as work_dir,
         ):
             grader = GraderApi(api, self.now)
-            return ingest(grader, self.warehouse, windows, Path(work_dir), self.now, self.show_progress)
+            return ingest(
+                grader,
+                self.warehouse,
+                windows,
+                Path(work_dir),
+                self.now,
+                self.show_progress,
+                check=self.check_lock,
+            )
 
     def _due(self) -> list[Window]:
         settings, now = self.settings, self.now()
@@ -147,6 +163,7 @@ class Run:
                     "Run `make ingest` (or `make run`) first."
                 )
             build = self.dbt.build(full_refresh)
+            self.check_lock()
             tests = self.summary.tests = build.tests
             words.append(
                 f"{build.models} models, {tests.passed} tests passed, {tests.warned} warned, "
@@ -239,6 +256,7 @@ class Run:
         logger.info("%s: started", name)
         started = time.monotonic()
         try:
+            self.check_lock()
             yield words
         except BaseException as error:
             seconds = time.monotonic() - started
