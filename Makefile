@@ -61,8 +61,8 @@ audit: $(BIN)/pytest ## look for known vulnerabilities in the pinned packages
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
 
 lock: ## renew the pinned versions and hashes from requirements*.in (needs uv)
-	uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.10 --no-header --no-annotate -o requirements.txt requirements.in
-	uv pip compile -q --upgrade --universal --generate-hashes --python-version 3.10 --no-header --no-annotate -o requirements-dev.txt requirements-dev.in
+	uv pip compile -q --upgrade --no-strip-extras --universal --generate-hashes --python-version 3.10 --no-header --no-annotate -o requirements.txt requirements.in
+	uv pip compile -q --upgrade --no-strip-extras --universal --generate-hashes --python-version 3.10 --no-header --no-annotate -o requirements-dev.txt requirements-dev.in
 
 clean: db-stop ## remove what was made here, the embedded database and its data included
 	rm -rf .venv .state out logs dbt_project/target dbt_project/logs
