@@ -71,6 +71,8 @@ def failed(summary: RunSummary) -> RunSummary:
         failure="a data test failed: assert_rates_below_one",
         tests=TestCounts(30, 0, 1, 10, (result,)),
         log_tail=(
+            *(f"an old line, {number}" for number in range(50)),
+            "06:00:13 INFO dbt: PASS attempts_key_is_unique ......................... [PASS in 0.08s]",
             "06:00:14 INFO build: 30 tests passed",
             "06:00:15 ERROR build: assert_rates_below_one: 2 rows",
         ),
@@ -166,12 +168,15 @@ def test_a_failed_run_tells_what_since_when_and_what_to_do(figures: Figures, fai
         assert "user_id=(user_id 1), attempts=3" in told
         assert "Last good figures: Sat 21 Nov 2026" in told
         assert "All done" not in told
+        assert "PASS attempts_key_is_unique … [PASS" in told
+        assert "an old line, 0" not in told
+        assert told.index("user_id=(user_id 1)") < told.index("Last good figures")
 
 
 def test_a_failure_before_the_first_build_is_told_without_figures(failed: RunSummary) -> None:
     early = replace(failed, failed_stage="ingest", failure="the API answered 403", tests=None, loads=None)
     message = compose(Figures(MOSCOW), early, Links())
-    assert message["Subject"] == "FAILED at ingest, old figures - no figures yet"
+    assert message["Subject"] == "FAILED at ingest - no figures yet"
     assert "the API answered 403" in text(message)
     assert "There is no full day to show yet" in Page(message).text
     assert not any(part.get_content_type() == "image/png" for part in message.walk())

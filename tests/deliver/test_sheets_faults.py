@@ -147,6 +147,17 @@ def test_repeats_are_bounded(google: Google, sheet: GoogleSheet, tables: Tables,
     assert len(set(waits)) > 1
 
 
+@pytest.mark.parametrize("code", [400, 403, 404])
+def test_a_refusal_for_good_is_not_repeated(
+    google: Google, sheet: GoogleSheet, tables: Tables, waits: list[float], code: int
+) -> None:
+    google.faults[3] = status(code)
+    with pytest.raises(DeliveryError, match=f"{code}: no luck"):
+        sheet.deliver(tables)
+    assert waits == []
+    assert len(google.requests) == 4
+
+
 def test_no_permission_says_whom_to_share_with(google: Google, sheet: GoogleSheet, tables: Tables) -> None:
     google.editor = False
     with pytest.raises(DeliveryError, match=f"Share the spreadsheet with {ROBOT}") as caught:

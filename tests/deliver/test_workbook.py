@@ -147,6 +147,17 @@ def test_a_moved_chart_stays_where_it_is_and_a_removed_one_away(
     assert charts(openpyxl.load_workbook(path)["Daily metrics"]) == []
 
 
+def test_who_reads_it_meanwhile_keeps_the_whole_old_file(
+    path: Path, figures: Figures, summary: RunSummary, tables: Tables
+) -> None:
+    Workbook(path).deliver(tables)
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, {}, "docs"))
+        assert reader.read() == before
+    assert path.read_bytes() != before
+
+
 def test_vanished_days_vanish(path: Path, figures: Figures, summary: RunSummary, tables: Tables) -> None:
     Workbook(path).deliver(tables)
     Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, {}, "docs"))

@@ -263,7 +263,8 @@ def test_memory_follows_the_slice_not_the_window(grader: FakeApi, run: Run) -> N
         finally:
             tracemalloc.stop()
         assert report.fetched == days * 4000
-    assert peaks[1] < peaks[0] + 2 * len(body)
+    # Thirty more days would be thirty more bodies; what happens to overlap between threads is a few.
+    assert peaks[1] < peaks[0] + 8 * len(body)
 
 
 def test_a_loader_that_owns_nothing_can_load(

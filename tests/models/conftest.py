@@ -12,6 +12,8 @@ import pytest
 from ingestion.warehouse import Warehouse
 from tests.models.warehouse import Models
 
+pytest.register_assert_rewrite("tests.models.compare")
+
 
 @pytest.fixture(scope="session")
 def _models(server: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:

@@ -113,7 +113,7 @@ class Oracle:
             if content in self.rejected:
                 return "repeated"
             self.rejected[content] = {
-                "record": stored(record),
+                "record": json.loads(content),
                 "rejection_reasons": list(judged.reasons),
                 "first_seen_at": micros(fetched_at),
             }

@@ -104,8 +104,10 @@ def read_created_at(text: str) -> int | None:
     if not found:
         return None
     *moment, fraction, sign, hours, minutes = found.groups()
+    year, month, day, hour, minute, second = map(int, moment)
+    microsecond = int((fraction or "0").ljust(6, "0"))
     try:
-        local = datetime(*map(int, moment), int((fraction or "0").ljust(6, "0")), timezone.utc)  # type: ignore[arg-type]
+        local = datetime(year, month, day, hour, minute, second, microsecond, timezone.utc)
     except ValueError:
         return None
     instant = micros(local)
@@ -154,9 +156,7 @@ def judge(record: Any, fetched_at: int) -> Judged:
     elif created_at > fetched_at + DAY_LENGTH:
         reasons.append("created_at_in_future")
 
-    return Judged(
-        tuple(reasons), user_id, consumer, sourcedid, url, is_correct, attempt_type, created_at
-    )
+    return Judged(tuple(reasons), user_id, consumer, sourcedid, url, is_correct, attempt_type, created_at)
 
 
 def _judge_params(value: Any) -> tuple[str | None, str | None, str | None, list[str]]:

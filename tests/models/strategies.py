@@ -61,14 +61,25 @@ _values = st.recursive(
     max_leaves=8,
 )
 _field_values = st.one_of(text, look_alikes, _values)
-_ordinary = st.fixed_dictionaries({name: text | look_alikes for name in FIELDS})
-_any_dict = st.dictionaries(st.one_of(st.sampled_from(FIELDS), look_alikes, _hashables), _field_values, max_size=6)
+_ordinary = st.fixed_dictionaries(dict.fromkeys(FIELDS, text | look_alikes))
+_any_dict = st.dictionaries(
+    st.one_of(st.sampled_from(FIELDS), look_alikes, _hashables), _field_values, max_size=6
+)
 
 python_dicts: st.SearchStrategy[dict[Any, Any]] = st.one_of(_ordinary, _any_dict, _any_dict)
 
 _json_values = st.recursive(
-    st.one_of(text, look_alikes, st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False)),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(text | look_alikes, inner, max_size=3)),
+    st.one_of(
+        text,
+        look_alikes,
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(allow_nan=False, allow_infinity=False),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(text | look_alikes, inner, max_size=3)
+    ),
     max_leaves=6,
 )
 json_objects: st.SearchStrategy[dict[str, Any]] = st.one_of(
@@ -80,9 +91,14 @@ json_objects: st.SearchStrategy[dict[str, Any]] = st.one_of(
 def json_texts(draw: st.DrawFn) -> str:
     """The text of a JSON object, as it is stored, in one of the layouts programs write."""
     layout: dict[str, Any] = draw(
-        st.sampled_from([{}, {"separators": (",", ":")}, {"indent": 1}, {"indent": "\t"}, {"ensure_ascii": False}])
+        st.sampled_from(
+            [{}, {"separators": (",", ":")}, {"indent": 1}, {"indent": "\t"}, {"ensure_ascii": False}]
+        )
     )
-    before, after = draw(st.sampled_from(["", "", " ", "\n\t\r "])), draw(st.sampled_from(["", "", "\n", " "]))
+    before, after = (
+        draw(st.sampled_from(["", "", " ", "\n\t\r "])),
+        draw(st.sampled_from(["", "", "\n", " "])),
+    )
     return clean(before + json.dumps(draw(json_objects), **layout) + after)
 
 
@@ -101,13 +117,36 @@ def spoiled(draw: st.DrawFn, spellings: st.SearchStrategy[str]) -> str:
 @st.composite
 def instants(draw: st.DrawFn) -> str:
     """A `created_at`: mostly well formed, at or beyond the borders of what is a real date and time."""
-    year = draw(st.sampled_from([0, 1, 1900, 1970, 1998, 1999, 2000, 2001, 2023, 2024, 2100, 2400, 9999]) | st.integers(0, 9999))
+    year = draw(
+        st.sampled_from([0, 1, 1900, 1970, 1998, 1999, 2000, 2001, 2023, 2024, 2100, 2400, 9999])
+        | st.integers(0, 9999)
+    )
     month, day = draw(st.integers(0, 13)), draw(st.sampled_from([0, 1, 2, 15, 28, 29, 30, 31, 32]))
-    hour, minute = draw(st.sampled_from([0, 1, 12, 23, 24, 25, 99])), draw(st.sampled_from([0, 30, 59, 60, 99]))
+    hour, minute = (
+        draw(st.sampled_from([0, 1, 12, 23, 24, 25, 99])),
+        draw(st.sampled_from([0, 30, 59, 60, 99])),
+    )
     second = draw(st.sampled_from([0, 30, 59, 60, 61, 99]))
     fraction = draw(st.sampled_from(["", "", ".", ",5"]) | st.from_regex(r"\A\.[0-9]{1,7}\Z"))
     offset = draw(
-        st.sampled_from(["", "", "Z", "z", " UTC", "+00:00", "-00:00", "+0300", "+03", "+23:59", "-23:59", "+24:00", "-05:60", "+3:00"])
+        st.sampled_from(
+            [
+                "",
+                "",
+                "Z",
+                "z",
+                " UTC",
+                "+00:00",
+                "-00:00",
+                "+0300",
+                "+03",
+                "+23:59",
+                "-23:59",
+                "+24:00",
+                "-05:60",
+                "+3:00",
+            ]
+        )
     )
     separator = draw(st.sampled_from("  T_t"))
     return f"{year:04}-{month:02}-{day:02}{separator}{hour:02}:{minute:02}:{second:02}{fraction}{offset}"

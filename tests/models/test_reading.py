@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -39,9 +40,10 @@ _OBJECTS = """
     ) as texts
     order by n
 """
-_FUNCTION = "select {{ function_name('read_passback_text') }}(source) from unnest($texts) with ordinality as t (source, n) order by n"
-_PERCENT = "select {{ function_name('percent_decode') }}(source) from unnest($texts) with ordinality as t (source, n) order by n"
-_BLANK = "select {{ is_blank('source') }} from unnest($texts) with ordinality as t (source, n) order by n"
+_IN_ORDER = "from unnest($texts) with ordinality as texts (source, n) order by n"
+_FUNCTION = "select {{ function_name('read_passback_text') }}(source) " + _IN_ORDER
+_PERCENT = "select {{ function_name('percent_decode') }}(source) " + _IN_ORDER
+_BLANK = "select {{ is_blank('source') }} " + _IN_ORDER
 _CREATED_AT = """
     select (extract(epoch from instant) * 1000000)::bigint
     from (
@@ -60,8 +62,9 @@ _CREATED_AT = """
 def compiled(_models: Models) -> Callable[[str], Reader]:
     """Makes a reader of a template: texts in, the values of the only column out."""
     _models.reset()
-    _models.build()
+    _models.dbt.build()
 
+    @cache
     def reader(template: str) -> Reader:
         sql = _models.dbt.compile_inline(template).replace("%", "%%").replace("$texts", "%s::text[]")
 
@@ -97,7 +100,9 @@ def fields(value: dict[Any, Any]) -> list[str | None]:
     kinds, texts = "", []
     for name in FIELDS:
         found = value.get(name)
-        kinds += "m" if name not in value else "n" if found is None else "s" if isinstance(found, str) else "x"
+        kinds += (
+            "m" if name not in value else "n" if found is None else "s" if isinstance(found, str) else "x"
+        )
         texts.append(clean(found) if isinstance(found, str) else None)
     return [kinds, *texts]
 
@@ -112,7 +117,9 @@ def allowed(text: str) -> list[Read]:
 
 @given(st.lists(python_dicts, min_size=1, max_size=30))
 @THOROUGH
-def test_every_repr_is_read_as_python_reads_it(params: Reader, params_by_function: Reader, dicts: list[dict[Any, Any]]) -> None:
+def test_every_repr_is_read_as_python_reads_it(
+    params: Reader, params_by_function: Reader, dicts: list[dict[Any, Any]]
+) -> None:
     texts = [repr(value) for value in dicts]
     expected = [fields(value) for value in dicts]
     assert params(texts) == expected
@@ -121,7 +128,9 @@ def test_every_repr_is_read_as_python_reads_it(params: Reader, params_by_functio
 
 @given(st.lists(json_texts(), min_size=1, max_size=30))
 @THOROUGH
-def test_every_json_object_is_read(compiled: Callable[[str], Reader], params: Reader, texts: list[str]) -> None:
+def test_every_json_object_is_read(
+    compiled: Callable[[str], Reader], params: Reader, texts: list[str]
+) -> None:
     for text, found in zip(texts, params(texts), strict=True):
         assert found in allowed(text), text
 
@@ -140,7 +149,12 @@ def test_an_object_is_read_like_its_text(compiled: Callable[[str], Reader], text
     # PostgreSQL takes no NUL and no halves of pairs: ingestion has replaced them before.
     storable = [text for text in texts if "\\u0000" not in text and "\\ud" not in text]
     expected = [fields(read_json(text) or {}) for text in storable]
-    assert compiled(_OBJECTS)(storable) == expected
+    # Of a value that is no string only its kind counts.
+    found = [
+        [kinds, *(text if kind == "s" else None for kind, text in zip(kinds, texts, strict=True))]
+        for kinds, *texts in compiled(_OBJECTS)(storable)
+    ]
+    assert found == expected
 
 
 @pytest.mark.parametrize(
@@ -200,7 +214,13 @@ def test_a_broken_text_is_refused(params: Reader, params_by_function: Reader, te
 
 @pytest.mark.parametrize("opening", ["[]", "()", "{}", "[()]", "{():{}}"])
 def test_nesting_up_to_100_levels_is_read(params: Reader, opening: str) -> None:
-    brackets = {"[]": ("[", "]"), "()": ("(", ",)"), "{}": ("{1: ", "}"), "[()]": ("[(", ",)]"), "{():{}}": ("{1: ({1: ", "},)}")}
+    brackets = {
+        "[]": ("[", "]"),
+        "()": ("(", ",)"),
+        "{}": ("{1: ", "}"),
+        "[()]": ("[(", ",)]"),
+        "{():{}}": ("{1: ({1: ", "},)}"),
+    }
     before, after = brackets[opening]
     levels = 99 // sum(before.count(bracket) for bracket in "[({")
     text = f"{{'lis_result_sourcedid': 'a:b-c:d', 'deep': {before * levels}0{after * levels}}}"
@@ -295,13 +315,21 @@ def _since_2000(instants: Sequence[int | None]) -> list[int | None]:
 
 @given(
     st.lists(
-        st.text(alphabet=st.one_of(st.sampled_from("%%%0123456789abcdefABCDEF+:EeFf8c你"), st.characters(exclude_categories=["Cs"], exclude_characters="\0")), max_size=30),
+        st.text(
+            alphabet=st.one_of(
+                st.sampled_from("%%%0123456789abcdefABCDEF+:EeFf8c你"),
+                st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+            ),
+            max_size=30,
+        ),
         min_size=1,
         max_size=50,
     )
 )
 @THOROUGH
-def test_percent_encoding_is_read_as_python_reads_it(compiled: Callable[[str], Reader], texts: list[str]) -> None:
+def test_percent_encoding_is_read_as_python_reads_it(
+    compiled: Callable[[str], Reader], texts: list[str]
+) -> None:
     expected = [unquote(text).replace("\0", "\ufffd") for text in texts]
     assert compiled(_PERCENT)(texts) == expected
 
@@ -309,5 +337,14 @@ def test_percent_encoding_is_read_as_python_reads_it(compiled: Callable[[str], R
 def test_blank_is_what_unicode_and_python_call_white_space(compiled: Callable[[str], Reader]) -> None:
     characters = [chr(n) for n in range(1, sys.maxunicode + 1) if unicodedata.category(chr(n)) != "Cs"]
     found = compiled(_BLANK)(characters)
-    assert {c for c, blank in zip(characters, found, strict=True) if blank} == {c for c in characters if is_blank(c)}
-    assert compiled(_BLANK)(["", " \t\n", "\u3000\x1c", " \u200b", " x ", "\ufffd"]) == [True, True, True, False, False, False]
+    assert {c for c, blank in zip(characters, found, strict=True) if blank} == {
+        c for c in characters if is_blank(c)
+    }
+    assert compiled(_BLANK)(["", " \t\n", "\u3000\x1c", " \u200b", " x ", "\ufffd"]) == [
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]

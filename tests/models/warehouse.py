@@ -6,13 +6,13 @@ import json
 import secrets
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg2.extensions
-from psycopg2.extras import Json, RealDictCursor, execute_values
+from psycopg2.extras import RealDictCursor, execute_values
 
 from ingestion import raw
 from ingestion.warehouse import Warehouse
@@ -62,23 +62,30 @@ class Models:
 
     def load(self, answers: Iterable[Answer], finished: bool = True) -> str:
         """Write a load as the ingestion does, without its mark unless `finished`; returns its id."""
-        rows = [
-            (json.dumps(stored(record)), answer.fetched_at) for answer in answers for record in answer.records
+        texts = [
+            (answer.fetched_at, [json.dumps(stored(record)) for record in answer.records])
+            for answer in answers
         ]
-        return self.load_texts(rows, finished)
+        return self.load_texts(texts, finished)
 
-    def load_texts(self, rows: Sequence[tuple[str, datetime]], finished: bool = True) -> str:
-        """The same from JSON texts; one that jsonb has no place for is kept as a JSON string of its text."""
+    def load_texts(self, answers: Sequence[tuple[datetime, Sequence[str]]], finished: bool = True) -> str:
+        """The same from the JSON texts of records that jsonb can hold."""
         load_id = f"1700000000.{secrets.token_hex(4)}"
         with closing(self.warehouse.connect()) as connection, connection, connection.cursor() as cursor:
-            values = [(record, fetched_at, load_id) for record, fetched_at in rows]
-            if values:
+            for number, (fetched_at, texts) in enumerate(answers):
                 execute_values(
                     cursor,
                     "insert into raw.attempts (record, fetched_at, _dlt_load_id) values %s",
-                    values,
+                    [(text, fetched_at, load_id) for text in texts],
                     "(%s::jsonb, %s, %s)",
                     page_size=1000,
+                )
+                cursor.execute(
+                    """
+                    insert into raw.fetches (window_start, window_end, records, fetched_at, _dlt_load_id)
+                    values (%s, %s, %s, %s, %s)
+                    """,
+                    (fetched_at - timedelta(days=1 + number), fetched_at, len(texts), fetched_at, load_id),
                 )
             if finished:
                 cursor.execute(
@@ -112,13 +119,8 @@ class Models:
         }
 
 
-def as_json(value: Any) -> Json:
-    """A value for a jsonb parameter."""
-    return Json(value)
-
-
-def _instant(text: str | None, _cursor: object) -> int | None:
-    if text is None:
+def _instant(text: str | bytes | None, _cursor: object) -> int | None:
+    if not isinstance(text, str):
         return None
     year, rest = text.split("-", 1)
     if int(year) <= 9999:
