@@ -54,13 +54,7 @@ def _api(settings: Settings) -> str:
 
 def _database(settings: Settings) -> str:
     if settings.warehouse is None:
-        from embedded import postgres
-
-        try:
-            ready = postgres.find(settings.state_dir, database=wiring.embedded_database(settings))
-        except postgres.EmbeddedPostgresError as error:
-            raise StageError(str(error)) from None
-        state = f"ready, {ready.label}" if ready else "not started, `make db` does it"
+        state = wiring.embedded_state(settings)
         return f"not configured: the embedded PostgreSQL stands in ({state})"
     return probe_warehouse(settings.warehouse)
 

@@ -23,31 +23,20 @@ def start_database(settings: Settings) -> int:
             f"POSTGRES_HOST is set: the warehouse is {settings.warehouse.label}, the embedded PostgreSQL is not used."
         )
         return EXIT_DONE
-    from embedded import postgres
-
     warehouse = wiring.open_warehouse(settings)
     print(f"The embedded PostgreSQL is running, database {warehouse.dbname}.")
     print("  psql          make psql")
     print(f"  socket        host={warehouse.host} port={warehouse.port} user={warehouse.user} (no password)")
-    password = postgres.password_file(settings.state_dir)
+    password = wiring.embedded_password_file(settings)
     print(f"  other tools   127.0.0.1:{warehouse.port}, user {warehouse.user}, password in {password}")
     return EXIT_DONE
 
 
 def stop_database(settings: Settings) -> int:
     """Stop the embedded PostgreSQL."""
-    from embedded import postgres
-
-    try:
-        stopped = postgres.stop(settings.state_dir)
-    except postgres.EmbeddedPostgresError as error:
-        message = str(error)
-    else:
-        print(
-            "The embedded PostgreSQL is stopped." if stopped else "The embedded PostgreSQL was not running."
-        )
-        return EXIT_DONE
-    raise StageError(message)
+    stopped = wiring.stop_embedded(settings)
+    print("The embedded PostgreSQL is stopped." if stopped else "The embedded PostgreSQL was not running.")
+    return EXIT_DONE
 
 
 def psql(settings: Settings, arguments: list[str]) -> int:
@@ -55,20 +44,10 @@ def psql(settings: Settings, arguments: list[str]) -> int:
     warehouse = wiring.open_warehouse(settings)
     binary = shutil.which("psql")
     if settings.warehouse is None or binary is None:
-        binary = _embedded_psql()
+        binary = str(wiring.embedded_psql())
     os.environ.update(libpq_environment(warehouse))
     sys.stdout.flush()
     os.execv(binary, [binary, *(argument for argument in arguments if argument != "--")])  # noqa: S606
-
-
-def _embedded_psql() -> str:
-    from embedded import postgres
-
-    try:
-        return str(postgres.psql_binary())
-    except postgres.EmbeddedPostgresError as error:
-        message = str(error)
-    raise StageError(message)
 
 
 def libpq_environment(warehouse: Warehouse) -> dict[str, str]:

@@ -31,16 +31,45 @@ def open_warehouse(settings: Settings) -> Warehouse:
         return settings.warehouse
     from embedded import postgres
 
-    try:
+    with _as_stage_error(postgres.EmbeddedPostgresError):
         return postgres.start(settings.state_dir, database=embedded_database(settings))
-    except postgres.EmbeddedPostgresError as error:
-        message = str(error)
-    raise StageError(message)
 
 
 def embedded_database(settings: Settings) -> str:
     """The name of the embedded database that these settings work on."""
     return "demo" if settings.api is None else "grader"
+
+
+def embedded_state(settings: Settings) -> str:
+    """Whether the embedded database of these settings is running, in words; starts nothing. Raises StageError."""
+    from embedded import postgres
+
+    with _as_stage_error(postgres.EmbeddedPostgresError):
+        running = postgres.find(settings.state_dir, database=embedded_database(settings))
+    return f"ready, {running.label}" if running else "not started, `make db` does it"
+
+
+def stop_embedded(settings: Settings) -> bool:
+    """Stop the embedded PostgreSQL; returns whether it was running. Raises StageError."""
+    from embedded import postgres
+
+    with _as_stage_error(postgres.EmbeddedPostgresError):
+        return postgres.stop(settings.state_dir)
+
+
+def embedded_password_file(settings: Settings) -> Path:
+    """Where the embedded database's password for TCP connections is kept."""
+    from embedded import postgres
+
+    return postgres.password_file(settings.state_dir)
+
+
+def embedded_psql() -> Path:
+    """The psql that comes with the embedded PostgreSQL. Raises StageError."""
+    from embedded import postgres
+
+    with _as_stage_error(postgres.EmbeddedPostgresError):
+        return postgres.psql_binary()
 
 
 @contextmanager
@@ -51,16 +80,19 @@ def open_api(settings: Settings) -> Iterator[Api]:
         return
     from embedded import demo_api
 
-    message = ""
     with ExitStack() as stack:
-        try:
+        with _as_stage_error(demo_api.DemoApiError):
             demo = stack.enter_context(demo_api.running())
-        except demo_api.DemoApiError as error:
-            message = str(error)
-        else:
-            yield Api(demo.url, demo.client, demo.client_key)
-    if message:
-        raise StageError(message)
+        yield Api(demo.url, demo.client, demo.client_key)
+
+
+@contextmanager
+def _as_stage_error(kind: type[Exception]) -> Iterator[None]:
+    """Pass on a stand-in's own error, whose message is clean, as a failed stage."""
+    try:
+        yield
+    except kind as error:
+        raise StageError(str(error)) from None
 
 
 def table_sender(settings: Settings) -> TableSender:
