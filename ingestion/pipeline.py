@@ -95,12 +95,13 @@ def ingest(
     now: Callable[[], datetime],
     progress: Callable[[Progress], None] = lambda _: None,
     pace: Pace | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> IngestReport:
     """Fetch every window of `asked`, in order, and commit the records in the raw schema.
 
     A window whose last pass was left unfinished is taken up where it was. `work_dir` is for this run alone
     and may be lost at any time; `now` gives aware instants; `progress` is called in this thread or another,
-    one at a time.
+    one at a time; `check` is called before each load and may raise what it likes to stop there.
 
     Raises ApiError (what was fetched before is committed), LoadError, WarehouseError.
     """
@@ -118,7 +119,7 @@ def ingest(
         ]
         report.slices = len(todo)
         if todo:
-            _Ingest(api, warehouse, todo, work_dir, progress, pace, cursor, report).run()
+            _Ingest(api, warehouse, todo, work_dir, progress, check, pace, cursor, report).run()
             raw.summarize(cursor)
     report.seconds = time.monotonic() - began
     log.info(
@@ -156,12 +157,14 @@ class _Ingest:
         todo: Sequence[tuple[Window, Ask]],
         work_dir: Path,
         progress: Callable[[Progress], None],
+        check: Callable[[], None],
         pace: Pace,
         cursor: Cursor,
         report: IngestReport,
     ) -> None:
         self._api = api
         self._progress = progress
+        self._check = check
         self._pace = pace
         self._cursor = cursor
         self._report = report
@@ -206,14 +209,13 @@ class _Ingest:
 
     def _commit(self, staged: Staged) -> None:
         refused = False
+        self._check()
         try:
             self._loader.commit(staged)
         except RefusedError:
             refused = True
         if refused:
-            log.warning(
-                "PostgreSQL can't store some record of load %s as JSON: looking for it.", staged.load_id
-            )
+            log.info("PostgreSQL can't store some record of load %s as JSON: looking for it.", staged.load_id)
             raw.remove_unfinished(self._cursor)
             again = self._loader.stage(sifted(self._cursor, staged.csv, staged.written, staged.folder))
             self._loader.drop(staged)

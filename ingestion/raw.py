@@ -65,6 +65,7 @@ def prepare(warehouse: Warehouse) -> int:
     with _connected(warehouse) as connection, connection.cursor() as cursor:
         _check_encoding(cursor)
         _create(cursor)
+        _wait_for_writers(cursor)
         removed = remove_unfinished(cursor)
         settle(cursor)
         return removed
@@ -117,6 +118,15 @@ def open_round(cursor: Cursor, asked: Window) -> tuple[str, list[Window]]:
             if rest:
                 return latest, rest
     return uuid.uuid4().hex, [asked]
+
+
+def _wait_for_writers(cursor: Cursor) -> None:
+    """Let no transaction be open that has written here: the server may still be at work for a client that was
+    killed, and what it commits later would escape.
+    """
+    for table in ("attempts", "fetches", "_dlt_loads"):
+        if _exists(cursor, table):
+            cursor.execute(f"lock table {SCHEMA}.{table} in share row exclusive mode")
 
 
 def remove_unfinished(cursor: Cursor) -> int:

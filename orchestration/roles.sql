@@ -1,8 +1,16 @@
--- Three roles for the grader ELT in the database {database}, each with no more than its stage needs.
--- They cannot log in: grant one to an account, for instance
+-- Three roles for the grader ELT in the database {database}, each with no more than its stage needs. Running this again
+-- changes nothing but what is missing.
+--
+-- They cannot log in; accounts do, as members. An account for one stage takes on its role with each connection, so that what it
+-- makes belongs to the role:
+--   create role elt_load login password '…' in role grader_loader;             -- make ingest
+--   alter role elt_load in database {database} set role = grader_loader;
+--   create role elt_build login password '…' in role grader_transformer;       -- make build
+--   alter role elt_build in database {database} set role = grader_transformer;
+--   create role elt_report login password '…' in role grader_reporter;         -- make deliver, dashboards, people
+-- An account for all stages (make run) is a member of all three; run this again after it was made.
 --   create role elt login password '…' in role grader_loader, grader_transformer, grader_reporter;
 
--- A role is made only if it is missing; running this again changes nothing.
 do $$
 begin
     if not exists (select from pg_roles where rolname = 'grader_loader') then
@@ -19,21 +27,73 @@ $$;
 
 grant connect on database {database} to grader_loader, grader_transformer, grader_reporter;
 
--- The loader owns `raw` and sees nothing else.
 create schema if not exists raw;
-grant usage, create on schema raw to grader_loader;
-grant select, insert, update, delete on all tables in schema raw to grader_loader;
-grant usage, select on all sequences in schema raw to grader_loader;
-
--- The transformer reads `raw` and owns `staging` and `marts`.
-grant usage on schema raw to grader_transformer;
-grant select on all tables in schema raw to grader_transformer;
-alter default privileges for role grader_loader in schema raw grant select on tables to grader_transformer;
 create schema if not exists staging;
 create schema if not exists marts;
+
+-- The loader makes and writes the tables of `raw` and sees nothing else.
+grant usage, create on schema raw to grader_loader;
+
+-- The transformer reads `raw`, and makes and writes `staging` and `marts`; dbt prepares changes in temporary tables.
+grant temporary on database {database} to grader_transformer;
+grant usage on schema raw to grader_transformer;
 grant usage, create on schema staging, marts to grader_transformer;
 
--- The reporter reads the marts: this is what deliveries, dashboards and people need.
+-- The reporter reads `marts`.
 grant usage on schema marts to grader_reporter;
+
+-- What earlier runs have made is handed over. For that, run this as a superuser, or as its owner and a member of the roles.
+do $$
+declare
+    made record;
+begin
+    for made in
+        select
+            format('%I.%I', space.nspname, relation.relname) as name,
+            case when space.nspname = 'raw' then 'grader_loader' else 'grader_transformer' end as role
+        from pg_class as relation
+        inner join pg_namespace as space on relation.relnamespace = space.oid
+        inner join pg_roles as owner on relation.relowner = owner.oid
+        where space.nspname in ('raw', 'staging', 'marts')
+            and relation.relkind in ('r', 'p', 'v', 'm')
+            and owner.rolname not in ('grader_loader', 'grader_transformer')
+    loop
+        -- `alter table` serves views as well.
+        execute format('alter table %s owner to %I', made.name, made.role);
+    end loop;
+    for made in
+        select routine.oid::regprocedure as name
+        from pg_proc as routine
+        inner join pg_namespace as space on routine.pronamespace = space.oid
+        inner join pg_roles as owner on routine.proowner = owner.oid
+        where space.nspname = 'staging'
+            and owner.rolname <> 'grader_transformer'
+    loop
+        execute format('alter routine %s owner to grader_transformer', made.name);
+    end loop;
+end
+$$;
+
+-- The next role may read what is there, and what comes: made by the role itself, or by an account that is a member of it.
+grant select on all tables in schema raw to grader_transformer;
 grant select on all tables in schema marts to grader_reporter;
-alter default privileges for role grader_transformer in schema marts grant select on tables to grader_reporter;
+do $$
+declare
+    maker name;
+begin
+    for maker in
+        select rolname
+        from pg_roles
+        where not rolsuper and pg_has_role(oid, 'grader_loader', 'member')
+    loop
+        execute format('alter default privileges for role %I in schema raw grant select on tables to grader_transformer', maker);
+    end loop;
+    for maker in
+        select rolname
+        from pg_roles
+        where not rolsuper and pg_has_role(oid, 'grader_transformer', 'member')
+    loop
+        execute format('alter default privileges for role %I in schema marts grant select on tables to grader_reporter', maker);
+    end loop;
+end
+$$;

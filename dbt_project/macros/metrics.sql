@@ -56,7 +56,8 @@ with attempts as (
 
 ),
 
-learner_tasks as (
+-- `not materialized`: what is read more than once is read by its indexes, not copied as a whole first
+learner_tasks as not materialized (
 
     select * from {{ ref('learner_tasks') }}
 

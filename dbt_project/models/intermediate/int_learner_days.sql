@@ -10,7 +10,8 @@
     )
 }}
 
-with attempts as (
+-- `not materialized`: what is read more than once is read by its indexes, not copied as a whole first
+with attempts as not materialized (
 
     select * from {{ ref('attempts') }}
 

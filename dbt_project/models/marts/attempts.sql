@@ -21,7 +21,6 @@ arrived as not materialized (
 
     select
         attempt_id,
-        record_no as first_record_no,
         record_no,
         user_id,
         oauth_consumer_key,
@@ -47,14 +46,9 @@ known as not materialized (
         attempt_id,
         first_record_no,
         record_no,
-        user_id,
         oauth_consumer_key,
-        lis_result_sourcedid,
         lis_outcome_service_url,
-        is_correct,
-        attempt_type,
-        created_at,
-        '' as _dlt_load_id
+        is_correct
 
     from {{ this }}
 
@@ -83,14 +77,29 @@ repeated as materialized (
 
 records_of_repeated as (
 
-    select *
+    select
+        attempt_id,
+        record_no as first_record_no,
+        record_no,
+        oauth_consumer_key,
+        lis_outcome_service_url,
+        is_correct,
+        _dlt_load_id
     from arrived
     where attempt_id in (select repeated.attempt_id from repeated)
     {%- if is_incremental() %}
 
     union all
 
-    select * from known
+    select
+        attempt_id,
+        first_record_no,
+        record_no,
+        oauth_consumer_key,
+        lis_outcome_service_url,
+        is_correct,
+        '' as _dlt_load_id
+    from known
     {%- endif %}
 
 ),
@@ -126,20 +135,12 @@ compared as (
 ),
 
 -- an attempt is touched only by a load that changes it
-corrected as (
+deciding as (
 
     select distinct on (attempt_id)
         attempt_id,
         accepted_record_no as first_record_no,
-        record_no,
-        user_id,
-        oauth_consumer_key,
-        lis_result_sourcedid,
-        lis_outcome_service_url,
-        is_correct,
-        attempt_type,
-        created_at,
-        _dlt_load_id
+        record_no
 
     from compared
 
@@ -149,63 +150,37 @@ corrected as (
 
 ),
 
-current_records as (
-
-    select *
-    from arrived
-    where attempt_id not in (select repeated.attempt_id from repeated)
-
-    union all
-
-    select *
-    from corrected
-    {%- if is_incremental() %}
-    where record_no > {{ last_record_no() }}
-    {%- endif %}
-
-),
-
-sourcedid_parts as (
-
-    select
-        *,
-        string_to_array(lis_result_sourcedid, ':') as id_parts
-
-    from current_records
-
-    offset 0
-
-),
-
 places as (
 
     select
         *,
-        id_parts[cardinality(id_parts) - 1] as place,
-        id_parts[cardinality(id_parts)] as learner
+        split_part(lis_result_sourcedid, ':', -2) as place,
+        split_part(split_part(lis_result_sourcedid, ':', -2), '-', -1) as block,
+        split_part(lis_result_sourcedid, ':', -1) as learner
 
-    from sourcedid_parts
+    from arrived
 
-    offset 0
+    -- keeps PostgreSQL from computing these again for each of their uses, yet lets parallel workers compute them
+    limit all
 
 ),
 
+-- an id can be split when none of its four parts is empty
 split as (
 
     select
         *,
         case
-            when cardinality(id_parts) >= 3
-                and place like '_%-_%'
-                and place not like '%-'
+            when block <> ''
                 and learner <> ''
-                and length(lis_result_sourcedid) > length(place) + length(learner) + 2
+                and octet_length(place) > octet_length(block) + 1
+                and octet_length(lis_result_sourcedid) > octet_length(place) + octet_length(learner) + 2
                 then left(lis_result_sourcedid, -(length(place) + length(learner) + 2))
         end as encoded_course_key
 
     from places
 
-    offset 0
+    limit all
 
 ),
 
@@ -213,16 +188,19 @@ tasks as (
 
     select
         *,
-        {{ function_name('percent_decode') }}(encoded_course_key) as course_key,
-        case when encoded_course_key is not null then split_part(place, '-', -1) end as block_id
+        case
+            when strpos(encoded_course_key, '%') > 0 then {{ function_name('percent_decode') }}(encoded_course_key)
+            else encoded_course_key
+        end as course_key,
+        case when encoded_course_key is not null then block end as block_id
 
     from split
 
-    offset 0
+    limit all
 
 ),
 
-final as (
+placed as (
 
     select
         attempt_id,
@@ -237,10 +215,38 @@ final as (
         course_key,
         block_id,
         {{ hash_id(['user_id', 'course_key', 'coalesce(block_id, lis_result_sourcedid)']) }} as learner_task_id,
-        first_record_no,
         record_no
 
     from tasks
+
+    limit all
+
+),
+
+final as (
+
+    select
+        placed.attempt_id,
+        placed.user_id,
+        placed.oauth_consumer_key,
+        placed.lis_result_sourcedid,
+        placed.lis_outcome_service_url,
+        placed.is_correct,
+        placed.attempt_type,
+        placed.created_at,
+        placed.activity_date,
+        placed.course_key,
+        placed.block_id,
+        placed.learner_task_id,
+        coalesce(deciding.first_record_no, placed.record_no) as first_record_no,
+        placed.record_no
+
+    from placed
+
+    left join deciding on placed.attempt_id = deciding.attempt_id
+
+    where deciding.record_no is null
+        or deciding.record_no = placed.record_no
 
 )
 

@@ -8,19 +8,20 @@
 
 {%- set after = last_record_no() %}
 
-with learner_days as (
+-- `not materialized` here and below: what is read more than once is read by its indexes, not copied as a whole first
+with learner_days as not materialized (
 
     select * from {{ ref('int_learner_days') }}
 
 ),
 
-learner_tasks as (
+learner_tasks as not materialized (
 
     select * from {{ ref('learner_tasks') }}
 
 ),
 
-attempts as (
+attempts as not materialized (
 
     select * from {{ ref('attempts') }}
 

@@ -26,7 +26,7 @@ attempts as (
 
 ),
 
-rejected_attempts as (
+rejected_attempts as not materialized (
 
     select * from {{ ref('rejected_attempts') }}
 
@@ -46,28 +46,42 @@ loads as (
 
 ),
 
-records as (
+-- a load without a receipt is newer than those with one; the number tells the planner how little that is
+records_of_loads as not materialized (
 
     select
-        staged._dlt_load_id,
-        count(*) as fetched,
-        count(attempts.attempt_id) as accepted,
-        count(rejected_attempts.rejected_record_id) as rejected,
-        max(staged.record_no) as record_no
+        _dlt_load_id,
+        attempt_id,
+        rejected_record_id,
+        record_no
 
     from staged
 
-    inner join loads on staged._dlt_load_id = loads._dlt_load_id
+    where record_no > {{ last_record_no() }}
+        and _dlt_load_id in (select loads._dlt_load_id from loads)
+
+),
+
+records as (
+
+    select
+        records_of_loads._dlt_load_id,
+        count(*) as fetched,
+        count(attempts.attempt_id) as accepted,
+        count(rejected_attempts.rejected_record_id) as rejected,
+        max(records_of_loads.record_no) as record_no
+
+    from records_of_loads
 
     left join attempts
-        on staged.attempt_id = attempts.attempt_id
-        and staged.record_no = attempts.first_record_no
+        on records_of_loads.attempt_id = attempts.attempt_id
+        and records_of_loads.record_no = attempts.first_record_no
 
     left join rejected_attempts
-        on staged.rejected_record_id = rejected_attempts.rejected_record_id
-        and staged.record_no = rejected_attempts.record_no
+        on records_of_loads.rejected_record_id = rejected_attempts.rejected_record_id
+        and records_of_loads.record_no = rejected_attempts.record_no
 
-    group by staged._dlt_load_id
+    group by records_of_loads._dlt_load_id
 
 ),
 
@@ -79,16 +93,15 @@ reasons as (
 
     from (
         select
-            staged._dlt_load_id,
+            records_of_loads._dlt_load_id,
             reason.reason,
             count(*) as records
-        from staged
-        inner join loads on staged._dlt_load_id = loads._dlt_load_id
+        from records_of_loads
         inner join rejected_attempts
-            on staged.rejected_record_id = rejected_attempts.rejected_record_id
-            and staged.record_no = rejected_attempts.record_no
+            on records_of_loads.rejected_record_id = rejected_attempts.rejected_record_id
+            and records_of_loads.record_no = rejected_attempts.record_no
         cross join unnest(rejected_attempts.rejection_reasons) as reason (reason)
-        group by staged._dlt_load_id, reason.reason
+        group by records_of_loads._dlt_load_id, reason.reason
     ) as counted
 
     group by counted._dlt_load_id

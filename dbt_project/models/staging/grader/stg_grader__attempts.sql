@@ -38,7 +38,8 @@ arrived as (
 
 ),
 
--- `offset 0` here and below keeps PostgreSQL from computing an expression again for each of its uses
+-- `limit all` limits nothing: here and below it keeps PostgreSQL from computing an expression again for each of its uses, and
+-- unlike other fences it lets parallel workers do the computing
 fields as (
 
     select
@@ -52,7 +53,7 @@ fields as (
 
     from arrived
 
-    offset 0
+    limit all
 
 ),
 
@@ -73,7 +74,7 @@ texts as (
 
     from fields
 
-    offset 0
+    limit all
 
 ),
 
@@ -86,7 +87,7 @@ pieces as (
 
     from texts
 
-    offset 0
+    limit all
 
 ),
 
@@ -99,7 +100,7 @@ parsed as (
 
     from pieces
 
-    offset 0
+    limit all
 
 ),
 
@@ -116,7 +117,7 @@ params as (
 
     from parsed
 
-    offset 0
+    limit all
 
 ),
 
@@ -125,11 +126,11 @@ judged as (
     select
         *,
         record_type <> 'object' as not_an_object,
-        user_id_text is null or length(user_id_text) > 255 or {{ is_blank('user_id_text') }} as user_id_invalid,
+        user_id_text is null or {{ is_longer('user_id_text', 255) }} or {{ is_blank('user_id_text') }} as user_id_invalid,
         params is null as passback_params_invalid,
         params is not null and (
             lis_result_sourcedid_kind <> 's'
-            or length(lis_result_sourcedid_text) > 1000
+            or {{ is_longer('lis_result_sourcedid_text', 1000) }}
             or {{ is_blank('lis_result_sourcedid_text') }}
         ) as lis_result_sourcedid_invalid,
         params is not null and (
@@ -138,7 +139,7 @@ judged as (
                 lis_outcome_service_url_kind = 's'
                 and not (
                     lis_outcome_service_url_text like any (array['http://%', 'https://%'])
-                    and length(lis_outcome_service_url_text) <= 2000
+                    and not {{ is_longer('lis_outcome_service_url_text', 2000) }}
                 )
                 and not {{ is_blank('lis_outcome_service_url_text') }}
             )
@@ -147,7 +148,7 @@ judged as (
             oauth_consumer_key_kind = 'x'
             or (
                 oauth_consumer_key_kind = 's'
-                and length(oauth_consumer_key_text) > 255
+                and {{ is_longer('oauth_consumer_key_text', 255) }}
                 and not {{ is_blank('oauth_consumer_key_text') }}
             )
         ) as oauth_consumer_key_invalid,
@@ -159,7 +160,7 @@ judged as (
 
     from params
 
-    offset 0
+    limit all
 
 ),
 
@@ -185,7 +186,7 @@ reasoned as (
 
     from judged
 
-    offset 0
+    limit all
 
 ),
 
@@ -194,13 +195,13 @@ attempts_judged as (
     select
         record_no,
         case
-            when rejection_reasons = '{}'
+            when cardinality(rejection_reasons) = 0
                 then {{ hash_id([
                     'attempt_type_text', 'extract(epoch from created_at_instant)::text', 'user_id_text', 'lis_result_sourcedid_text'
                 ]) }}
         end as attempt_id,
-        case when rejection_reasons <> '{}' then md5(record::text)::uuid end as rejected_record_id,
-        rejection_reasons = '{}' as is_valid,
+        case when cardinality(rejection_reasons) > 0 then md5(record::text)::uuid end as rejected_record_id,
+        cardinality(rejection_reasons) = 0 as is_valid,
         rejection_reasons,
         case when not user_id_invalid then user_id_text end as user_id,
         case
@@ -216,7 +217,7 @@ attempts_judged as (
         case when not attempt_type_invalid then attempt_type_text end as attempt_type,
         case when not created_at_invalid then created_at_instant end as created_at,
         fetched_at,
-        case when rejection_reasons <> '{}' then record end as rejected_record,
+        case when cardinality(rejection_reasons) > 0 then record end as rejected_record,
         _dlt_load_id
 
     from reasoned
