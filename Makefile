@@ -53,9 +53,16 @@ lint: $(BIN)/pytest ## code style and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
+torture: $(BIN)/pytest ## the long fault tests, with a report of counts in out/torture.md
+	@FAULTS=long $(BIN)/python -m pytest tests/faults
+
 format: $(BIN)/pytest ## put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+bench: $(BIN)/dbt ## measure the product beside its peers into out/bench.md (FULL=1 for the large sizes)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt >&2
+	@$(BIN)/python -m bench $(if $(FULL),--full)
 
 audit: $(BIN)/pytest ## look for known vulnerabilities in the pinned packages
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
@@ -63,6 +70,7 @@ audit: $(BIN)/pytest ## look for known vulnerabilities in the pinned packages
 lock: ## renew the pinned versions and hashes from requirements*.in (needs uv)
 	uv pip compile -q --upgrade --no-strip-extras --universal --generate-hashes --python-version 3.10 --no-header --no-annotate -o requirements.txt requirements.in
 	uv pip compile -q --upgrade --no-strip-extras --universal --generate-hashes --python-version 3.10 --no-header --no-annotate -o requirements-dev.txt requirements-dev.in
+	uv pip compile -q --upgrade --no-strip-extras --universal --generate-hashes --python-version 3.10 --no-header --no-annotate -o requirements-bench.txt requirements-bench.in
 
 clean: db-stop ## remove what was made here, the embedded database and its data included
 	rm -rf .venv .state out logs dbt_project/target dbt_project/logs

@@ -1,0 +1,70 @@
+"""Machines elsewhere, clocks set back, days that are shorter or rarer than others."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from tests.faults.conftest import Scene
+from tests.faults.report import Tally
+from tests.faults.school import WINDOW, assert_sums_add_up, difference, marts, query
+from tests.ingestion.fake_api import attempts, instant
+
+DAY = 86_400
+
+
+@pytest.mark.parametrize(
+    ("zone", "clock"),
+    [("Asia/Kolkata", 0), ("America/Los_Angeles", -3_600), ("UTC", -400 * DAY), ("UTC", 2 * DAY)],
+)
+def test_a_clock_that_differs_between_two_runs(scene: Scene, tally: Tally, zone: str, clock: int) -> None:
+    scene.put_back("loaded")
+    done = scene.nursery.run("run", *WINDOW, small_loads=True, clock=clock, TZ=zone)
+    assert done.code == 0, done.output
+    lost, doubled = difference(scene.expected["loaded"], marts(scene.warehouse))
+    tally.count("clock or zone differs between two runs", lost=len(lost), doubled=len(doubled))
+    assert (lost, doubled) == ([], [])
+    assert_sums_add_up(scene.warehouse)
+
+
+def test_an_end_in_the_far_future(scene: Scene) -> None:
+    scene.put_back("empty")
+    now = datetime.now(timezone.utc)
+    scene.grader.records = attempts(f"{now - timedelta(hours=30):%Y-%m-%dT%H:%M:%S}", 20, timedelta(hours=1))
+    done = scene.nursery.run("run", "--start", f"{now - timedelta(days=2):%Y-%m-%d}", "--end", "9999-12-31")
+    assert done.code == 0, done.output
+    assert query(scene.warehouse, "select count(*)::int from marts.attempts") == [(20,)]
+    assert len(scene.grader.windows) < 6
+
+
+@pytest.mark.parametrize(
+    ("start", "days"),
+    [("2024-02-28", 3), ("2024-03-09", 3), ("2024-11-02", 3)],
+    ids=["leap", "short", "long"],
+)
+def test_days_that_are_not_like_others(scene: Scene, start: str, days: int) -> None:
+    scene.put_back("empty")
+    begin = instant(f"{start}T12:00:00")
+    scene.grader.records = attempts(f"{start}T12:00:00", 24 * days, timedelta(hours=1))
+    end = f"{begin + timedelta(days=days + 1):%Y-%m-%d}"
+    done = scene.nursery.run("run", "--start", start, "--end", end, REPORT_TIMEZONE="America/New_York")
+    assert done.code == 0, done.output
+    found = query(
+        scene.warehouse, "select activity_date::text, attempts::int from marts.daily_metrics order by 1"
+    )
+    offset = query(
+        scene.warehouse,
+        """
+        select (created_at at time zone 'America/New_York')::date::text, count(*)::int
+        from marts.attempts group by 1 order by 1
+        """,
+    )
+    assert found == offset
+    assert sum(number for _, number in found) == 24 * days
+    middle = {
+        "2024-02-28": ("2024-02-29", 24),
+        "2024-03-09": ("2024-03-10", 23),
+        "2024-11-02": ("2024-11-03", 25),
+    }
+    assert middle[start] in found

@@ -1,0 +1,140 @@
+"""No secret, in any spelling, in anything that is written or shown, whatever fails."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from embedded import postgres
+from tests.deliver.conftest import private_key
+from tests.faults.conftest import Scene
+from tests.faults.machine import HASTY, until
+from tests.faults.report import Tally
+from tests.faults.school import START, WINDOW
+from tests.faults.test_server_killed import postmaster
+from tests.ingestion.fake_api import KEY, Reply, instant
+
+__all__ = ["private_key"]
+DATABASE, MAIL = "s3cret/of+the database", "pa55 of/the+mailbox"
+
+
+def spellings(secret: str) -> set[str]:
+    """The secret as itself, URL-encoded, in base64, as part of a base64 text, and in JSON."""
+    raw = secret.encode()
+    return {
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        base64.b64encode(raw).decode().rstrip("="),
+        base64.urlsafe_b64encode(raw).decode().rstrip("="),
+        base64.b64encode(b"\0user\0" + raw).decode()[8:-4],
+        json.dumps(secret)[1:-1],
+    }
+
+
+@pytest.fixture
+def unused_port() -> Iterator[int]:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+def test_nothing_that_is_written_holds_a_secret(
+    scene: Scene, tally: Tally, tmp_path: Path, private_key: str, unused_port: int
+) -> None:
+    scene.put_back("empty")
+    account = f"{scene.warehouse.dbname}_owner"
+    host = "127.0.0.1" if scene.server.host.startswith("/") else scene.server.host
+    warehouse = replace(scene.warehouse, host=host, user=account, password=DATABASE)
+    scene.administer(
+        f"create role {account} login password '{DATABASE}'",
+        f"alter database {warehouse.dbname} owner to {account}",
+    )
+    robot = {
+        "type": "service_account",
+        "client_email": "robot@example.org",
+        "private_key": private_key,
+        "private_key_id": "1",
+        "token_uri": f"http://127.0.0.1:{unused_port}/token",
+    }
+    (tmp_path / "robot.json").write_text(json.dumps(robot))
+    settings = {
+        "POSTGRES_HOST": warehouse.host,
+        "POSTGRES_USER": account,
+        "POSTGRES_PASSWORD": DATABASE,
+        "GOOGLE_CREDENTIALS_FILE": str(tmp_path / "robot.json"),
+        "GOOGLE_SPREADSHEET": "a-spreadsheet",
+        "GOOGLE_SHEETS_API_URL": f"http://127.0.0.1:{unused_port}",
+        "SMTP_HOST": "127.0.0.1",
+        "SMTP_PORT": str(unused_port),
+        "SMTP_SECURITY": "starttls",
+        "SMTP_USER": "elt",
+        "SMTP_PASSWORD": MAIL,
+        "EMAIL_FROM": "elt@example.org",
+        "EMAIL_TO": "boss@example.org",
+    }
+    failing = Reply(json.dumps({"error": f"client_key {KEY} refused"}).encode(), 403)
+    scene.grader.rule = lambda window, _number: failing if window.start >= instant(START) else None
+    commands = [scene.nursery.run("run", *WINDOW, patience=HASTY, **settings)]
+    scene.grader.rule = lambda _window, _number: None
+    commands.append(scene.nursery.run("ingest", *WINDOW, **settings))
+    commands.append(scene.nursery.run("build", **settings))
+    commands.append(scene.nursery.run("ingest", *WINDOW, **settings | {"POSTGRES_PASSWORD": f"{DATABASE}x"}))
+    commands.append(
+        scene.nursery.run(
+            "ingest", *WINDOW, patience=HASTY, **settings | {"API_URL": "http://grader.invalid/"}
+        )
+    )
+    commands.append(scene.nursery.run("check", **settings))
+    try:
+        assert [command.code for command in commands] == [1, 0, 0, 1, 1, 1], [
+            command.output for command in commands
+        ]
+        clone = scene.nursery.clone
+        folders = [clone.path / name for name in (".state", "logs", "out", "dbt_project")]
+        made = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+        texts = [command.output for command in commands] + [
+            path.read_bytes().decode("latin-1") for path in made
+        ]
+        key = "".join(private_key.splitlines()[1:-1])
+        secrets = (KEY, DATABASE, MAIL, key[:40], private_key.splitlines()[5], key)
+        found = [form for secret in secrets for form in spellings(secret) for text in texts if form in text]
+        tally.count("a file or a screen after faults, every secret", len(texts), leaked=len(found))
+        assert found == []
+        open_to_others = [
+            path
+            for path in made
+            if path.stat().st_mode & 0o077 and clone.path / "dbt_project" not in path.parents
+        ]
+        assert open_to_others == []
+    finally:
+        scene.put_back("empty")
+        scene.administer(f"drop role {account}")
+
+
+def test_no_other_process_gets_a_secret(scene: Scene, tally: Tally, tmp_path: Path) -> None:
+    scene.put_back("empty")
+    clone, state = scene.nursery.clone, tmp_path / "state"
+    settings = {name: value for name, value in clone.settings.items() if name.startswith("POSTGRES_")}
+    try:
+        clone.settings |= dict.fromkeys(settings, "")
+        command = scene.nursery.start("ingest", *WINDOW, STATE_DIR=str(state))
+        assert until(lambda: command.ended.is_set() or "Fetched" in command.output)
+        server = postmaster(state)
+        for name in ("cmdline", "environ"):
+            told = Path(f"/proc/{server}/{name}").read_bytes()
+            leaked = told.count(KEY.encode())
+            tally.count("arguments and environment of the embedded server", leaked=leaked)
+            assert leaked == 0
+            assert b"API_CLIENT_KEY" not in told
+        assert command.wait() == 0
+    finally:
+        clone.settings |= settings
+        postgres.stop(state)
