@@ -279,6 +279,7 @@ def test_a_loader_that_owns_nothing_can_load(
         query(f"grant select, insert, delete on raw.attempts, raw.fetches to {role}")
         query(f"grant select, update on raw.settled to {role}")
         query(f"grant select, insert on raw._dlt_loads, raw._dlt_version to {role}")
+        query(f"grant delete on raw._dlt_loads to {role}")  # for the lock that waits for other writers
         query(f"grant select on sequence raw.attempts_record_no_seq to {role}")
         run(into=replace(warehouse, user=role, password=role))
         query("delete from raw._dlt_loads where load_id = (select max(load_id) from raw._dlt_loads)")
