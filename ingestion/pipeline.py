@@ -208,19 +208,21 @@ class _Ingest:
         return package
 
     def _commit(self, staged: Staged) -> None:
-        refused = False
         self._check()
-        try:
-            self._loader.commit(staged)
-        except RefusedError:
-            refused = True
-        if refused:
-            log.info("PostgreSQL can't store some record of load %s as JSON: looking for it.", staged.load_id)
-            raw.remove_unfinished(self._cursor)
-            again = self._loader.stage(sifted(self._cursor, staged.csv, staged.written, staged.folder))
-            self._loader.drop(staged)
-            staged = again
-            self._loader.commit(staged)
+        if not self._is_taken(staged):
+            for thorough in (False, True):
+                log.info(
+                    "PostgreSQL can't store some record of load %s as JSON: looking for it.", staged.load_id
+                )
+                raw.remove_unfinished(self._cursor)
+                answers = sifted(self._cursor, staged.csv, staged.written, staged.folder, thorough)
+                again = self._loader.stage(answers)
+                self._loader.drop(staged)
+                staged = again
+                if thorough:
+                    self._loader.commit(staged)
+                elif self._is_taken(staged):
+                    break
         raw.settle(self._cursor)
         report = self._report
         report.load_ids.append(staged.load_id)
@@ -229,6 +231,14 @@ class _Ingest:
             report.repaired += answer.repaired
             report.kept_as_text += answer.kept_as_text
             report.size += answer.size
+
+    def _is_taken(self, staged: Staged) -> bool:
+        """Load the package; False when PostgreSQL can't store one of its records."""
+        try:
+            self._loader.commit(staged)
+        except RefusedError:
+            return False
+        return True
 
     def _fetch(self, item: tuple[Window, Ask]) -> _Piece:
         window, ask = item

@@ -2,11 +2,12 @@
 values too large.
 
 Nobody else knows exactly, and asking for each record would cost as much as loading it; so this is done for a
-load only after it was refused.
+load only after it was refused, and first for the records that hold a number with a long exponent or very many digits.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,8 @@ _BYTES_AT_ONCE = 4 << 20
 # COPY may have a little less of the stack left than the question has: records that only just fit are not
 # risked.
 _DEEPER = 64
+# Such numbers may be beyond numeric's range; strings that look alike are asked about for nothing.
+_SUSPECT = re.compile(rb"[:\[,]\s*-?[0-9][0-9.]*[eE][+-]?[0-9]{4}|[0-9]{10000}")
 _QUESTION = """
     select count((repeat('[', %s) || record || repeat(']', %s))::jsonb)
     from unnest(%s::text[]) as record
@@ -36,21 +39,27 @@ def is_refusal(pgcode: str | None) -> bool:
     return pgcode is not None and pgcode[:2] in ("22", "54")
 
 
-def sifted(cursor: Cursor, path: Path, written: Iterable[Fetched], folder: Path) -> Iterator[Fetched]:
+def sifted(
+    cursor: Cursor, path: Path, written: Iterable[Fetched], folder: Path, thorough: bool
+) -> Iterator[Fetched]:
     """The answers of a refused file, with what can't be stored kept as JSON strings of its text.
 
-    `cursor` must commit each statement by itself; the answers wait in new files of `folder`.
+    Only suspects are asked about unless it is done `thorough`ly. `cursor` must commit each statement by itself;
+    the answers wait in new files of `folder`.
     """
     for number, (answer, texts) in enumerate(read(path, written)):
         refused: list[int] = []
-        mended = repack(answer, _mended(cursor, texts, refused), folder / f"sifted-{number}")
+        name = f"{'all' if thorough else 'suspects'}-{number}"
+        mended = repack(answer, _mended(cursor, texts, refused, thorough), folder / name)
         yield replace(mended, kept_as_text=answer.kept_as_text + len(refused))
 
 
-def _mended(cursor: Cursor, texts: Iterable[bytes], refused: list[int]) -> Iterator[bytes]:
+def _mended(cursor: Cursor, texts: Iterable[bytes], refused: list[int], thorough: bool) -> Iterator[bytes]:
     """The texts as they can be stored; `refused` gets an entry for each that had to be changed."""
     for batch in _batches(texts):
-        bad = set(_refused(cursor, batch, 0))
+        asked = [number for number, text in enumerate(batch) if thorough or _SUSPECT.search(text)]
+        found = _refused(cursor, [batch[number] for number in asked], 0) if asked else ()
+        bad = {asked[number] for number in found}
         refused.extend(bad)
         for number, text in enumerate(batch):
             yield as_json_string(text) if number in bad else text
