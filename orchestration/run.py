@@ -123,7 +123,6 @@ class Run:
         scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
         for left_behind in scratch.iterdir():
             shutil.rmtree(left_behind, ignore_errors=True)
-        raw.prepare(self.warehouse)
         windows = [window] if window else self._due()
         for due in windows:
             logger.info("ingest: asking for %s", due)
