@@ -161,8 +161,7 @@ class Run:
                     f"Nothing was ever loaded into {self.warehouse.label}: there is nothing to build. "
                     "Run `make ingest` (or `make run`) first."
                 )
-            build = self.dbt.build(full_refresh)
-            self.check_lock()
+            build = self.dbt.build(full_refresh, before_publishing=self.check_lock)
             tests = self.summary.tests = build.tests
             words.append(
                 f"{build.models} models, {tests.passed} tests passed, {tests.warned} warned, "
@@ -172,7 +171,7 @@ class Run:
                 raise StageError(
                     "dbt build stopped: "
                     + "; ".join(build.failures)
-                    + ". What depends on it keeps its last good state. "
+                    + ". Nothing was published: the marts keep the figures of the last good build. "
                     "See the log, mend the cause, then run again."
                 )
         return build

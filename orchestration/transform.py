@@ -7,20 +7,26 @@ import logging
 import os
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
+import psycopg2
+
 from ingestion.warehouse import Warehouse
 from orchestration.deliver.samples import sample_rows
+from orchestration.deliver.words import one_line
 from orchestration.errors import StageError
+from orchestration.one_transaction import can_commit, one_transaction
 from orchestration.settings import ROOT
 from orchestration.summary import TestCounts, TestResult
 
 if TYPE_CHECKING:
     from dbt.artifacts.schemas.run import RunExecutionResult
     from dbt.cli.main import dbtRunnerResult
+    from psycopg2.extensions import connection as Connection
 
 logger = logging.getLogger(__name__)
 
@@ -66,17 +72,37 @@ class Dbt:
         """Where the last invocation left its manifest."""
         return self.target_path / "manifest.json"
 
-    def build(self, full_refresh: bool = False) -> Build:
-        """Build and test every model of production. Failures are part of the result, not raised.
+    def build(
+        self, full_refresh: bool = False, before_publishing: Callable[[], None] = lambda: None
+    ) -> Build:
+        """Build and test every model of production, in one transaction; failures are part of the result, not raised.
 
-        Raises StageError when dbt cannot even start, for instance without a database.
+        Others see what was made once every test has passed, everything at once; after a failure they keep what they had.
+        `before_publishing` may raise to stop that. Raises StageError when dbt cannot even start, or the database is lost.
         """
-        # Unit tests judge the code, not the data: they belong to `make test`.
-        arguments = ["build", "--exclude-resource-type", "unit_test"]
-        result = self._invoke([*arguments, "--full-refresh"] if full_refresh else arguments)
-        if result.result is None:
-            raise StageError(f"dbt could not build: {_cause(result)}")
-        return _summarise(result.result, self.warehouse)
+        # Unit tests judge the code, not the data: they belong to `make test`. One thread, because there is one session.
+        arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", "1"]
+        problem = ""
+        try:
+            with one_transaction(self.warehouse) as session:
+                result = self._invoke([*arguments, "--full-refresh"] if full_refresh else arguments)
+                if result.result is None:
+                    raise StageError(f"dbt could not build: {_cause(result)}")
+                build = _summarise(result.result, session)
+                if not build.failures:
+                    if not can_commit(session):
+                        raise StageError(
+                            "dbt left a broken transaction behind; nothing was published. See the log."
+                        )
+                    before_publishing()
+                    session.commit()
+                return build
+        except psycopg2.Error as error:
+            problem = one_line(str(error))
+        raise StageError(
+            f"The build could not use the database {self.warehouse.label}: {problem}. Nothing was published; "
+            "check POSTGRES_* and the server, then run again."
+        )
 
     def compile_inline(self, sql: str) -> str:
         """Compile Jinja SQL against the project and return plain SQL. Raises StageError."""
@@ -132,7 +158,7 @@ def _log_event(event: Any) -> None:
         logger.log(logging.WARNING if level == "warn" else logging.ERROR, "dbt: %s", message)
 
 
-def _summarise(run: RunExecutionResult, warehouse: Warehouse) -> Build:
+def _summarise(run: RunExecutionResult, session: Connection) -> Build:
     counts = {"pass": 0, "warn": 0, "fail": 0, "error": 0, "skipped": 0}
     models = 0
     notable: list[TestResult] = []
@@ -149,7 +175,7 @@ def _summarise(run: RunExecutionResult, warehouse: Warehouse) -> Build:
         if status in ("warn", "fail", "error"):
             message = _first_line(result.message)
             query = None if status == "error" else result.node.compiled_code
-            sample = sample_rows(warehouse, query) if query else ()
+            sample = sample_rows(session, query) if query else ()
             notable.append(TestResult(name, status, result.failures or 0, message, sample))  # type: ignore[arg-type]
             if status != "warn":
                 failures.append(f"test {name}: {message}")
@@ -160,7 +186,8 @@ def _summarise(run: RunExecutionResult, warehouse: Warehouse) -> Build:
         skipped=counts["skipped"],
         results=tuple(notable),
     )
-    return Build(models, tests, tuple(failures))
+    # Without a session everything fails for the same reason.
+    return Build(models, tests, tuple(failures[:1] if session.closed else failures))
 
 
 def _first_line(message: str | None) -> str:

@@ -14,13 +14,76 @@
 
 
 {#
-  Replaces dbt's own macro: a model is rebuilt in full when asked to (--full-refresh), and also when what is published was
-  made by other rules (`rules_version`) or with days of another time zone. load_receipts, the last model of a build, holds
-  both for every load; without it there is nothing to go on from.
+  True when everything is made anew from raw: when asked to (--full-refresh), and also when what is published was made by other
+  rules (`rules_version`) or with days of another time zone. load_receipts, the last model of a build, holds both for
+  every load; without it there is nothing to go on from.
 #}
-{% macro should_full_refresh() -%}
+{% macro remaking() -%}
     {%- set asked = config.get('full_refresh') if config.get('full_refresh') is not none else flags.FULL_REFRESH -%}
     {{ return(asked or not published_as_now()) }}
+{%- endmacro %}
+
+
+{# Replaces dbt's own macro: a model made anew is computed as if its table were not there yet. #}
+{% macro is_incremental() -%}
+    {%- if not execute -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set relation = adapter.get_relation(this.database, this.schema, this.table) -%}
+    {{ return(relation is not none and relation.type == 'table' and model.config.materialized == 'incremental' and not remaking()) }}
+{%- endmacro %}
+
+
+{#
+  Replaces dbt's own macro, which decides whether the table is exchanged. A table made anew keeps its place and gets other
+  rows instead: readers are never made to wait nor see it gone, and privileges and other people's views on it stay. Only
+  a table with other columns than the model has now is exchanged.
+#}
+{% macro should_full_refresh() -%}
+    {%- if not execute or not remaking() -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {%- set relation = adapter.get_relation(this.database, this.schema, this.table) -%}
+    {{ return(relation is none or columns_of(relation) != columns_of_query(sql)) }}
+{%- endmacro %}
+
+
+{# The columns a model's SQL gives: those of a temporary table made from none of its rows. #}
+{% macro columns_of_query(sql) -%}
+    {%- set probe = make_temp_relation(this, '__columns') -%}
+    {%- do run_query(get_create_table_as_sql(true, probe, get_empty_subquery_sql(sql))) -%}
+    {%- set columns = columns_of(probe) -%}
+    {%- do run_query('drop table ' ~ probe) -%}
+    {{ return(columns) }}
+{%- endmacro %}
+
+
+{# Names and types in any order. #}
+{% macro columns_of(relation) -%}
+    {%- set names = [] -%}
+    {%- for column in adapter.get_columns_in_relation(relation) -%}
+        {%- do names.append(column.name ~ ' ' ~ column.data_type) -%}
+    {%- endfor -%}
+    {{ return(names | sort) }}
+{%- endmacro %}
+
+
+{# A merge, or when everything is made anew, other rows for all there are. #}
+{% macro postgres__get_incremental_merge_sql(arguments) -%}
+    {{ return(replace_rows(arguments) if remaking() else default__get_incremental_merge_sql(arguments)) }}
+{%- endmacro %}
+
+
+{% macro postgres__get_incremental_append_sql(arguments) -%}
+    {{ return(replace_rows(arguments) if remaking() else default__get_incremental_append_sql(arguments)) }}
+{%- endmacro %}
+
+
+{% macro replace_rows(arguments) -%}
+    {%- set columns = get_quoted_csv(arguments['dest_columns'] | map(attribute='name')) -%}
+    delete from {{ arguments['target_relation'] }};
+    insert into {{ arguments['target_relation'] }} ({{ columns }})
+    select {{ columns }} from {{ arguments['temp_relation'] }}
 {%- endmacro %}
 
 
@@ -69,5 +132,13 @@
         true
     {%- else -%}
         {{ record_no }} > {{ run_query('select coalesce(max(record_no), 0) from ' ~ load_receipts_relation()).columns[0].values()[0] }}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# After a table was made anew nothing is known about it, and the models that read it next would be planned blindly. #}
+{% macro analyze_when_made_anew() -%}
+    {%- if execute and model.config.materialized == 'incremental' and not is_incremental() -%}
+        analyze {{ this }}
     {%- endif -%}
 {%- endmacro %}

@@ -14,7 +14,7 @@ import psycopg2
 from orchestration.deliver import words
 
 if TYPE_CHECKING:
-    from ingestion.warehouse import Warehouse
+    from psycopg2.extensions import connection as Connection
 
 log = logging.getLogger(__name__)
 
@@ -26,24 +26,23 @@ SHOWN_TEXTS = frozenset(
 _SAFE_TEXT = re.compile(r"[\w .,:+@/{}\"-]{0,200}")
 
 
-def sample_rows(warehouse: Warehouse, query: str, limit: int = 3) -> tuple[str, ...]:
+def sample_rows(session: Connection, query: str, limit: int = 3) -> tuple[str, ...]:
     """Up to `limit` rows that `query` (a failing test's compiled SQL) finds, as `column=value` texts.
 
-    Equal hidden values get equal names (`user_id 1`). A query that fails or takes over 10 seconds gives no
-    rows: the mail about a failure does not fail for want of a sample.
+    `session` is the one the test has run in: others can't see yet what it looked at. Its transaction stays as it was. Equal
+    hidden values get equal names (`user_id 1`). A query that fails or takes over 10 seconds gives no rows: the mail about a
+    failure does not fail for want of a sample.
     """
     try:
-        connection = warehouse.connect(
-            application_name="grader-elt samples", options="-c statement_timeout=10000"
-        )
-        try:
-            connection.set_session(readonly=True)
-            with connection.cursor() as cursor:
+        with session.cursor() as cursor:
+            cursor.execute("savepoint samples; set local statement_timeout = '10s'")
+            try:
                 cursor.execute(f"select * from (\n{query}\n) as failing limit {int(limit)}")  # noqa: S608 - dbt's own SQL
                 names = [column.name for column in cursor.description or ()]
                 return masked(names, cursor.fetchall())
-        finally:
-            connection.close()
+            finally:
+                if not session.closed:
+                    cursor.execute("rollback to savepoint samples; release savepoint samples")
     except psycopg2.Error as problem:
         log.warning("no sample rows of the failing test: %s", words.one_line(str(problem), 200))
         return ()

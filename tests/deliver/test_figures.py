@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import date, datetime, timezone
 from pathlib import Path
 
@@ -81,9 +82,12 @@ def test_days_are_compared_by_date_and_not_by_place(figures: Figures) -> None:
 
 def test_sample_rows_name_no_learner(marts: Warehouse) -> None:
     query = f"select '{LEARNER}' as user_id, 'run' as attempt_type, 3 as attempts, 'x {LEARNER}' as record"
-    (row,) = sample_rows(marts, f"{query} -- the failing rows")
-    assert row == "user_id=(user_id 1), attempt_type=run, attempts=3, record=(record 1)"
-    assert sample_rows(marts, "select no_such_column") == ()
+    with closing(marts.connect()) as session:
+        (row,) = sample_rows(session, f"{query} -- the failing rows")
+        assert row == "user_id=(user_id 1), attempt_type=run, attempts=3, record=(record 1)"
+        assert sample_rows(session, "select no_such_column") == ()
+        assert sample_rows(session, query) == (row,)
+    assert sample_rows(session, query) == ()
 
 
 def test_equal_hidden_values_have_equal_names() -> None:

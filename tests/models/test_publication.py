@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestration import transform
+from orchestration.errors import StageError
 from tests.models.compare import assert_as_contracted
 from tests.models.grader import Grader
 from tests.models.oracle import Oracle
@@ -18,28 +19,136 @@ NOW = datetime(2024, 5, 20, tzinfo=timezone.utc)
 _MARTS = ("attempts", "rejected_attempts", "learner_tasks", "daily_metrics", "load_receipts")
 
 
-def test_a_failing_test_upstream_leaves_the_marts_as_they_were(
-    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the dbt project to put wrong things into, which the builds use."""
     project = tmp_path / "dbt_project"
     shutil.copytree(transform.PROJECT, project, ignore=shutil.ignore_patterns("target", "logs", ".*"))
     monkeypatch.setattr(transform, "PROJECT", project)
+    return project
+
+
+@pytest.mark.parametrize("model", ["stg_grader__attempts", "attempts", "load_receipts"])
+def test_a_failing_test_leaves_all_as_it_was(models: Models, project: Path, model: str) -> None:
     grader, oracle = Grader(11, NOW), Oracle()
     _load(models, grader, oracle)
     models.build()
-    published = _marts(models)
+    published = models.everything()
 
-    doubt = project / "tests" / "assert_nothing_is_staged.sql"
-    doubt.write_text("select record_no from {{ ref('stg_grader__attempts') }}\n")
+    doubt = project / "tests" / "assert_nothing_is_there.sql"
+    doubt.write_text(f"select record_no, md5(record_no::text) as user_id from {{{{ ref('{model}') }}}}\n")
     _load(models, grader, oracle)
-    for _ in range(2):
-        build = models.dbt.build()
-        assert any("assert_nothing_is_staged" in failure for failure in build.failures)
+    for full_refresh in (False, False, True):
+        build = models.dbt.build(full_refresh)
+        assert any("assert_nothing_is_there" in failure for failure in build.failures)
         assert build.tests.failed == 1
-        assert _marts(models) == published
+        # The rows that fail are shown, though nobody else can see them.
+        (result,) = [result for result in build.tests.results if result.status == "fail"]
+        assert "user_id=(user_id 1)" in result.sample[0]
+        assert models.everything() == published
     doubt.unlink()
     models.build()
     assert_as_contracted(models, oracle)
+
+
+def test_a_model_that_cannot_be_made_leaves_all_as_it_was(models: Models, project: Path) -> None:
+    grader, oracle = Grader(13, NOW), Oracle()
+    _load(models, grader, oracle)
+    models.build()
+    published = models.everything()
+    wrong = project / "models" / "marts" / "wrong.sql"
+    wrong.write_text("select 1 / (attempts - attempts) as nothing from {{ ref('daily_metrics') }}\n")
+    _load(models, grader, oracle)
+    build = models.dbt.build()
+    assert [failure.partition(":")[0] for failure in build.failures] == ["model wrong"]
+    assert "division by zero" in build.failures[0]
+    assert models.everything() == published
+    wrong.unlink()
+    models.build()
+    assert_as_contracted(models, oracle)
+
+
+def test_a_first_build_that_fails_shows_nothing(models: Models, project: Path) -> None:
+    grader, oracle = Grader(14, NOW), Oracle()
+    _load(models, grader, oracle)
+    doubt = project / "tests" / "assert_nothing_is_there.sql"
+    doubt.write_text("select record_no from {{ ref('load_receipts') }}\n")
+    assert models.dbt.build().failures
+    assert models.rows("select relname from pg_class where relnamespace::regnamespace::text = 'marts'") == []
+    doubt.unlink()
+    models.build()
+    assert_as_contracted(models, oracle)
+
+
+def test_whoever_looks_meanwhile_sees_the_last_build(models: Models) -> None:
+    grader, oracle = Grader(15, NOW), Oracle()
+    _load(models, grader, oracle)
+    models.build()
+    published = _marts(models)
+    seen = []
+    for full_refresh in (False, True):
+        _load(models, grader, oracle)
+        build = models.dbt.build(full_refresh, before_publishing=lambda: seen.append(_marts(models)))
+        assert not build.failures
+        assert seen.pop() == published
+        published = _marts(models)
+    assert_as_contracted(models, oracle)
+
+
+def test_who_stops_the_publishing_stops_all_of_it(models: Models) -> None:
+    grader, oracle = Grader(16, NOW), Oracle()
+    _load(models, grader, oracle)
+    models.build()
+    published = models.everything()
+    _load(models, grader, oracle)
+
+    def stop() -> None:
+        raise StageError("not now")
+
+    with pytest.raises(StageError, match="not now"):
+        models.dbt.build(before_publishing=stop)
+    assert models.everything() == published
+    models.build()
+    assert_as_contracted(models, oracle)
+
+
+def test_a_full_refresh_keeps_privileges_and_the_views_of_others(models: Models) -> None:
+    grader, oracle = Grader(19, NOW), Oracle()
+    _load(models, grader, oracle)
+    models.build()
+    models.execute("grant select on marts.daily_metrics to public")
+    models.execute("create schema if not exists theirs")
+    models.execute(
+        "create or replace view theirs.days as select activity_date, attempts from marts.daily_metrics"
+    )
+    try:
+        _load(models, grader, oracle)
+        models.build(full_refresh=True)
+        assert_as_contracted(models, oracle)
+        days = models.rows("select activity_date, attempts from marts.daily_metrics order by 1")
+        assert models.rows("select * from theirs.days order by 1") == days
+        rights = models.rows(
+            "select relacl::text as rights from pg_class where oid = 'marts.daily_metrics'::regclass"
+        )
+        assert "{=r/" in rights[0]["rights"].replace(",=r/", "{=r/")
+    finally:
+        models.execute("drop schema theirs cascade")
+
+
+def test_a_table_with_other_columns_is_exchanged(models: Models) -> None:
+    grader, oracle = Grader(18, NOW), Oracle()
+    _load(models, grader, oracle)
+    models.build()
+    models.execute("alter table marts.attempts drop column block_id, add column of_yore int")
+    models.execute("alter table marts.daily_metrics alter column unique_users type int")
+    models.execute("update marts.load_receipts set rules_version = 0")
+    _load(models, grader, oracle)
+    models.build()
+    assert_as_contracted(models, oracle)
+    columns = models.rows(
+        "select attname from pg_attribute where attrelid = 'marts.attempts'::regclass and attname = 'of_yore'"
+    )
+    assert columns == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-{{ config(materialized='view') }}
+{{ config(materialized='incremental', incremental_strategy='append') }}
 
 with fetches as (
 
@@ -8,7 +8,7 @@ with fetches as (
 
 loads as (
 
-    select * from {{ source('raw', '_dlt_loads') }}
+    select * from {{ ref('stg_grader__loads') }}
 
 ),
 
@@ -23,7 +23,10 @@ completed as (
 
     from fetches
 
-    where _dlt_load_id in (select loads.load_id from loads where loads.status = 0)
+    where _dlt_load_id in (select loads._dlt_load_id from loads)
+        {%- if is_incremental() %}
+        and _dlt_load_id not in (select known._dlt_load_id from {{ this }} as known)
+        {%- endif %}
 
 )
 

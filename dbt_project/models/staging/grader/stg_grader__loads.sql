@@ -1,5 +1,5 @@
 -- a table, so that one build sees one list of loads from beginning to end
-{{ config(materialized='table') }}
+{{ config(materialized='incremental', incremental_strategy='append') }}
 
 with loads as (
 
@@ -16,6 +16,9 @@ completed as (
     from loads
 
     where status = 0
+        {%- if is_incremental() %}
+        and load_id not in (select known._dlt_load_id from {{ this }} as known)
+        {%- endif %}
 
 )
 
