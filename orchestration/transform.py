@@ -86,6 +86,12 @@ class Dbt:
         try:
             with one_transaction(self.warehouse) as session:
                 result = self._invoke([*arguments, "--full-refresh"] if full_refresh else arguments)
+                if session.closed:
+                    raise StageError(
+                        f"The connection to {self.warehouse.label} was lost during the build. Nothing was published: "
+                        "the marts keep the figures of the last good build. See the log and whether the server was "
+                        "restarted, then run again."
+                    )
                 if result.result is None:
                     raise StageError(f"dbt could not build: {_cause(result)}")
                 build = _summarise(result.result, session)
@@ -186,8 +192,7 @@ def _summarise(run: RunExecutionResult, session: Connection) -> Build:
         skipped=counts["skipped"],
         results=tuple(notable),
     )
-    # Without a session everything fails for the same reason.
-    return Build(models, tests, tuple(failures[:1] if session.closed else failures))
+    return Build(models, tests, tuple(failures))
 
 
 def _first_line(message: str | None) -> str:
