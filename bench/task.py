@@ -1,82 +1,143 @@
-"""One measured thing in a process of its own: `python -m bench.task NAME JSON` prints what it cost as one JSON object."""
+"""One task in a process of its own: `python -m bench.task NAME JSON`.
+
+The JSON has `bodies`, the files, and `start` and `end`, the window they are the answers for; the warehouse and the API
+come from the product's settings. What a task has to tell it prints as JSON.
+"""
 
 from __future__ import annotations
 
 import json
-import resource
+import os
 import sys
-import time
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
-from bench import bodies, peers
-from ingestion.warehouse import Warehouse
+from orchestration.settings import Settings, read_settings
 
-_MOSCOW = ZoneInfo("Europe/Moscow")
+if TYPE_CHECKING:
+    from ingestion.warehouse import Warehouse
+
+_QUERIES = 5
+
+
+class Task:
+    """The tasks, by their names."""
+
+    def __init__(self, settings: Settings, start: datetime, end: datetime, bodies: list[Path]) -> None:
+        assert settings.api is not None
+        assert settings.warehouse is not None
+        self._settings, self._start, self._end, self._bodies = settings, start, end, bodies
+        self._warehouse: Warehouse = settings.warehouse
+        self._url, self._client = settings.api.url, settings.api.client
+
+    def ingest(self) -> None:
+        """The product: HTTP to committed raw rows."""
+        from ingestion.api import Api, GraderApi
+        from ingestion.pipeline import ingest
+        from ingestion.windows import Window
+
+        with tempfile.TemporaryDirectory() as folder:
+            ingest(
+                GraderApi(Api(self._url, self._client, "made-up")),
+                self._warehouse,
+                [Window(self._start, self._end)],
+                Path(folder),
+                lambda: datetime.now(timezone.utc),
+            )
+
+    def whole(self) -> None:
+        """The product: HTTP to tested marts."""
+        from orchestration.transform import Dbt
+
+        self.ingest()
+        result = Dbt(self._warehouse, self._settings.report_timezone, self._settings.state_dir).build()
+        if result.failures:
+            raise SystemExit(f"the build failed: {result.failures}")
+
+    def copy(self) -> None:
+        """psycopg2's COPY, from files."""
+        from bench import peers
+
+        peers.copy(self._warehouse, (path.read_bytes() for path in self._bodies))
+
+    def copy_http(self) -> None:
+        """psycopg2's COPY, from the same API as the product."""
+        from bench import peers
+
+        peers.copy(self._warehouse, self._fetched())
+
+    def fetch(self) -> None:
+        """Nothing but fetching."""
+        for _ in self._fetched():
+            pass
+
+    def insert(self) -> None:
+        """psycopg2's execute_values, from files."""
+        from bench import peers
+
+        peers.insert(self._warehouse, (path.read_bytes() for path in self._bodies))
+
+    def dlt(self) -> None:
+        """dlt with its defaults, from files."""
+        from bench import peers
+
+        with tempfile.TemporaryDirectory() as folder:
+            peers.dlt_defaults(self._warehouse, (path.read_bytes() for path in self._bodies), Path(folder))
+
+    def duckdb(self) -> list[dict[str, Any]]:
+        """DuckDB's daily metrics, from files."""
+        from bench import peers
+
+        return peers.duckdb_daily_metrics(self._bodies)
+
+    def period(self) -> dict[str, float]:
+        """The query behind `make metrics` alone: median milliseconds, pages looked at."""
+        from statistics import median
+
+        from orchestration.transform import Dbt
+
+        dbt = Dbt(self._warehouse, self._settings.report_timezone, self._settings.state_dir)
+        start, end = self._start.isoformat(sep=" "), self._end.isoformat(sep=" ")
+        query = dbt.compile_inline(f"{{{{ period_metrics('{start}', '{end}') }}}}")
+        plans = []
+        with closing(self._warehouse.connect()) as connection, connection.cursor() as cursor:
+            for _ in range(_QUERIES):
+                cursor.execute(f"explain (analyze, buffers, timing off, format json) {query}")
+                plans.append(cursor.fetchall()[0][0][0])
+        top = plans[-1]["Plan"]
+        return {
+            "milliseconds": median(plan["Execution Time"] for plan in plans),
+            "pages": top["Shared Hit Blocks"] + top["Shared Read Blocks"],
+        }
+
+    def _fetched(self) -> Iterator[bytes]:
+        """The bodies from the API, a day at a time over one connection."""
+        import requests
+
+        with requests.Session() as session:
+            start = self._start
+            while start < self._end:
+                end = start + timedelta(days=1)
+                window = {"start": f"{start:%Y-%m-%d %H:%M:%S.%f}", "end": f"{end:%Y-%m-%d %H:%M:%S.%f}"}
+                answer = session.get(self._url, params={"client": self._client, **window}, timeout=60)
+                answer.raise_for_status()
+                yield answer.content
+                start = end
 
 
 def main() -> None:
     """Run the task named on the command line."""
-    name, arguments = sys.argv[1], json.loads(sys.argv[2])
-    warehouse = Warehouse(**arguments["warehouse"])
-    work_dir = Path(arguments["work_dir"])
-    days = range(arguments["first"], arguments["first"] + arguments["days"])
-    files = [
-        Path(arguments["bodies"]) / f"{bodies.FIRST_DAY + timedelta(days=day):%Y-%m-%d}.json" for day in days
-    ]
-
-    def ingest() -> None:
-        from ingestion.api import Api, GraderApi
-        from ingestion.pipeline import ingest as product_ingest
-        from ingestion.windows import Window
-
-        window = Window(*(bodies.FIRST_DAY + timedelta(days=day) for day in (days.start, days.stop)))
-        api = GraderApi(Api(arguments["url"], "bench", "bench"))
-        product_ingest(api, warehouse, [window], work_dir / "ingest", lambda: datetime.now(timezone.utc))
-
-    def build(full_refresh: bool = False) -> None:
-        from orchestration.transform import Dbt
-
-        result = Dbt(warehouse, _MOSCOW, work_dir).build(full_refresh)
-        if result.failures:
-            raise SystemExit(f"the build failed: {result.failures}")
-
-    def metrics() -> None:
-        from ingestion.windows import Window
-        from orchestration.metrics import period_metrics
-        from orchestration.transform import Dbt
-
-        window = Window(*(bodies.FIRST_DAY + timedelta(days=day) for day in (days.start, days.stop)))
-        period_metrics(Dbt(warehouse, _MOSCOW, work_dir), warehouse, window)
-
-    def whole() -> None:
-        ingest()
-        build()
-
-    tasks: dict[str, Callable[[], Any]] = {
-        "ingest": ingest,
-        "build": build,
-        "refresh": lambda: build(full_refresh=True),
-        "whole": whole,
-        "metrics": metrics,
-        "copy": lambda: peers.copy(warehouse, files),
-        "insert": lambda: peers.insert(warehouse, files),
-        "dlt": lambda: peers.dlt_defaults(warehouse, files, work_dir / "dlt"),
-        "duckdb": lambda: peers.duckdb_daily_metrics(files),
-    }
-    began = time.monotonic()
-    tasks[name]()
-    seconds = time.monotonic() - began
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    cost = {
-        "seconds": seconds,
-        "processor": usage.ru_utime + usage.ru_stime,
-        "peak_mb": usage.ru_maxrss / 1024,
-    }
-    print(json.dumps(cost))
+    arguments = json.loads(sys.argv[2])
+    start, end = (datetime.fromisoformat(arguments[name]) for name in ("start", "end"))
+    settings = read_settings(env_file=Path(os.devnull))
+    told: Callable[[], Any] = getattr(
+        Task(settings, start, end, [Path(body) for body in arguments["bodies"]]), sys.argv[1]
+    )
+    print(json.dumps(told(), default=str))
 
 
 if __name__ == "__main__":
