@@ -1,71 +1,127 @@
-"""`python -m bench [--full]`: runs every measure and writes out/bench.md."""
+"""`python -m bench`: runs every measure and writes the report, part by part as they are done."""
 
 from __future__ import annotations
 
 import argparse
-import os
-import platform
+import shutil
+import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, timezone
 from pathlib import Path
 
-from bench import measures
-from bench.measures import FULL, SMALL, Row
-from bench.place import ROOT, opened
+from bench import machine
+from bench.bulk import DifferentFiguresError, backfills, beside_peers
+from bench.disk import UnknownRelationError
+from bench.growth import growth
+from bench.place import Place, opened
+from bench.processes import ROOT, TaskFailedError
+from bench.report import Goal, Section, table
+from bench.sizes import FULL, ROUNDS, SMALL, Sizes
 
-_WIDTH = 40
+_PARTS = ("bulk", "memory", "growth")
+_GIB = 1 << 30
 
 
-def main() -> None:
-    """Parse the command line, measure, write the report."""
-    parser = argparse.ArgumentParser(prog="bench", description="Measure the product beside its peers.")
-    parser.add_argument("--full", action="store_true", help="the large sizes: hours, and tens of gigabytes")
-    parser.add_argument("--output", type=Path, default=ROOT / "out" / "bench.md")
-    arguments = parser.parse_args()
+def main() -> int:
+    """Parse the command line, measure, write the report; returns the exit code."""
+    arguments = _arguments()
     sizes = FULL if arguments.full else SMALL
-    with (
-        tempfile.TemporaryDirectory(prefix="bench-") as folder,
-        opened(Path(folder) / "place", sizes.per_day) as place,
-    ):
-        parts = [
-            f"# Benchmarks\n\n{_machine()}\n\nMedians of {measures.ROUNDS}, in turns; a full refresh is measured once. "
-            f"{sizes.per_day:,} records a day. Processor time and memory are the Python process's.\n",
-            _table(f"Bulk: {sizes.bulk_days} days, beside its peers", measures.bulk(place, sizes)),
-            _table("Memory of a backfill", measures.backfills(place, sizes)),
-            _table("As history grows", measures.daily(place, sizes)),
-            _disk(measures.disk(place, sizes)),
-        ]
-    arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text("\n".join(parts), encoding="utf-8")
+    if arguments.histories:
+        sizes = sizes.of_histories(arguments.histories)
+    folder = Path(arguments.folder or tempfile.gettempdir())
+    free = shutil.disk_usage(folder).free
+    if free < sizes.room:
+        print(
+            f"About {sizes.room / _GIB:.0f} GiB are needed in {folder}, {free / _GIB:.0f} are free: "
+            "name another folder with --folder, or smaller --histories.",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="grader-bench-", dir=folder) as name,
+            opened(Path(name) / "place", sizes.per_day) as place,
+        ):
+            # The server may run as another account.
+            Path(name).chmod(0o711)
+            _write_all(place, sizes, arguments.only or _PARTS, arguments.output)
+    except (DifferentFiguresError, UnknownRelationError, TaskFailedError) as error:
+        print(error, file=sys.stderr)
+        return 1
     print(f"Written to {arguments.output}.")
+    return 0
 
 
-def _machine() -> str:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    busy = os.getloadavg()[0]
-    return (
-        f"{platform.platform()}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}, "
-        f"load {busy:.1f} before the first measure."
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="bench", description="Measure the product beside its peers.")
+    parser.add_argument("--full", action="store_true", help="the large sizes: hours, and 100 GB of disk")
+    parser.add_argument(
+        "--histories", type=_numbers, help="attempts in each history, with commas: 50000,500000,5000000"
+    )
+    parser.add_argument("--only", nargs="+", choices=_PARTS, help="these parts alone")
+    parser.add_argument(
+        "--folder", type=Path, help="where to keep the data meanwhile (the system's temporary folder)"
+    )
+    parser.add_argument("--output", type=Path, default=ROOT / "out" / "bench.md")
+    return parser.parse_args()
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(number) for number in text.split(",")]
+
+
+def _sections(
+    place: Place, sizes: Sizes, parts: Iterable[str], say: Callable[[str], None]
+) -> Iterator[Section]:
+    if "bulk" in parts:
+        yield beside_peers(place, sizes, say)
+    if "memory" in parts:
+        yield backfills(place, sizes, say)
+    if "growth" in parts:
+        yield from growth(place, sizes, say)
+
+
+def _write_all(place: Place, sizes: Sizes, parts: Iterable[str], output: Path) -> None:
+    began = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"{time.monotonic() - began:6.0f} s  {what}", file=sys.stderr, flush=True)
+
+    about, load_before = machine.describe(place), machine.load()
+    done: list[Section] = []
+    output.parent.mkdir(parents=True, exist_ok=True)
+    for section in _sections(place, sizes, parts, say):
+        done.append(section)
+        lines = [*about, ("load before, after", f"{load_before}, {machine.load()}")]
+        lines.append(("took", f"{(time.monotonic() - began) / 60:.0f} minutes"))
+        output.write_text(_report(done, lines), encoding="utf-8")
+
+
+def _report(sections: list[Section], about: list[tuple[str, str]]) -> str:
+    goals: list[Goal] = [goal for section in sections for goal in section.goals]
+    met = sum(goal.met for goal in goals)
+    now = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
+    text = (
+        f"Medians of {ROUNDS}, measured in turns on one machine, {now}. Ratios are what counts. Seconds are those of "
+        "whole processes, from start to end; processor time is that of the Python process, and of PostgreSQL's processes "
+        "with their housekeeping. Before each measure PostgreSQL writes a checkpoint. Goals are judged on the sizes "
+        "measured."
+    )
+    return "\n\n".join(
+        [
+            "# Benchmarks",
+            text,
+            f"## Goals: {met} of {len(goals)} met",
+            table(["what", "goal", "measured", "verdict"], [goal.row() for goal in goals]),
+            *(section.markdown() for section in sections),
+            "## The machine",
+            table(["", ""], [[name, value] for name, value in about]),
+            "",
+        ]
     )
 
 
-def _table(title: str, rows: Sequence[Row]) -> str:
-    """A table, and the same as bars: seconds."""
-    lines = [f"## {title}\n", "| what | seconds | ratio | processor s | peak MB |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {row.what} | {row.cost.seconds:.2f} | {row.ratio:.2f} | {row.cost.processor:.2f} | {row.cost.peak_mb:.0f} |"
-        for row in rows
-    ]
-    most = max(row.cost.seconds for row in rows)
-    bars = [f"{row.what:32} {'#' * max(1, round(_WIDTH * row.cost.seconds / most))}" for row in rows]
-    return "\n".join([*lines, "", "```text", *bars, "```", ""])
-
-
-def _disk(rows: Sequence[tuple[str, str, float]]) -> str:
-    lines = ["## Disk: bytes for each attempt\n", "| relation | what | bytes |", "|---|---|---|"]
-    lines += [f"| {name} | {what} | {size:.0f} |" for name, what, size in rows]
-    return "\n".join([*lines, f"| all | | {sum(size for *_, size in rows):.0f} |", ""])
-
-
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
