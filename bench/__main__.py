@@ -44,8 +44,6 @@ def main() -> int:
             tempfile.TemporaryDirectory(prefix="grader-bench-", dir=folder) as name,
             opened(Path(name) / "place", sizes.per_day) as place,
         ):
-            # The server may run as another account.
-            Path(name).chmod(0o711)
             _write_all(place, sizes, arguments.only or _PARTS, arguments.output)
     except (DifferentFiguresError, UnknownRelationError, TaskFailedError) as error:
         print(error, file=sys.stderr)
