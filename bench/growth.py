@@ -34,20 +34,22 @@ class Growth:
 def growth(place: Place, sizes: Sizes, say: Callable[[str], None]) -> Iterable[Section]:
     """Make the histories, then measure them in turns; sections come as soon as they are done."""
     costs = Growth()
-    warehouses = {
-        days * sizes.per_day: _history(place, days, costs, sizes, say)
-        for days in sorted({*sizes.histories, *sizes.refreshes})
-    }
+    warehouses = {days: _history(place, days, costs, sizes, say) for days in sizes.refreshes}
     for turn in range(ROUNDS):
-        for days in sizes.refreshes:
-            attempts = days * sizes.per_day
-            outcome = place.command(warehouses[attempts], "build", None, "--full-refresh")
-            costs.refresh.setdefault(attempts, []).append(outcome.cost)
-            say(f"full refresh, round {turn + 1}: {attempts:,} {outcome.cost.seconds:.1f} s")
+        for days, warehouse in warehouses.items():
+            outcome = place.command(warehouse, "build", None, "--full-refresh")
+            costs.refresh.setdefault(days * sizes.per_day, []).append(outcome.cost)
+            say(f"full refresh, round {turn + 1}: {days * sizes.per_day:,} {outcome.cost.seconds:.1f} s")
+    for days, warehouse in warehouses.items():
+        if days in sizes.histories:
+            place.execute(warehouse, "vacuum (analyze)")
+        else:
+            place.drop(warehouse.dbname)
+    kept = {
+        days * sizes.per_day: warehouses.get(days) or _history(place, days, costs, sizes, say)
+        for days in sizes.histories
+    }
     yield _refreshes(costs)
-    for warehouse in warehouses.values():
-        place.execute(warehouse, "vacuum (analyze)")
-    kept = {days * sizes.per_day: warehouses[days * sizes.per_day] for days in sizes.histories}
     yield disk(place, kept[max(kept)])
     _days(place, kept, costs, sizes, say)
     for turn in range(ROUNDS):
@@ -100,7 +102,7 @@ def _refreshes(costs: Growth) -> Section:
     ]
     rows += [
         [f"{attempts:,} (the first build)", *cells(cost), f"{attempts / cost.seconds:,.0f}", "1"]
-        for attempts, cost in costs.first_build.items()
+        for attempts, cost in sorted(costs.first_build.items())
     ]
     least, most = min(found), max(found)
     rate = most / found[most].seconds

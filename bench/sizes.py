@@ -8,10 +8,9 @@ ROUNDS = 3
 LATE = 100
 # The last days are kept for the daily runs: in each round one ordinary day and one with late records.
 NEW_DAYS = 2 * ROUNDS
-# Bytes on disk for each attempt while it is measured: the tables, a second copy of the marts during a full
-# refresh, the write-ahead log.
-_ROOM_EACH = 3_500
-_ROOM_ELSE = 12 << 30
+# Bytes on disk for each attempt, with some for what is dead until a vacuum; those for a second copy of the marts during
+# a full refresh; and those for bodies, the write-ahead log and sorting.
+_ROOM_EACH, _ROOM_COPY, _ROOM_ELSE = 2_100, 1_300, 4 << 30
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,14 @@ class Sizes:
     @property
     def room(self) -> int:
         """About how many bytes of disk are needed."""
-        kept = sum({*self.refreshes, *self.histories}) * self.per_day
-        return kept * _ROOM_EACH + (_ROOM_ELSE if self.bulk * self.per_day > 500_000 else _ROOM_ELSE // 4)
+        refreshed = sum(self.refreshes) * (_ROOM_EACH + _ROOM_COPY)
+        kept = sum(self.histories) * _ROOM_EACH
+        longest = max(*self.histories, *self.refreshes, self.bulk)
+        return (
+            max(refreshed, kept) * self.per_day
+            + min(_ROOM_ELSE, longest * self.per_day * _ROOM_EACH)
+            + (1 << 30)
+        )
 
 
 SMALL = Sizes(10_000, bulk=10, backfills=(1, 10, 30), refreshes=(10, 50), histories=(5, 50))
