@@ -183,6 +183,10 @@ class Loader:
             time.monotonic() - began,
         )
 
+    def unpacked(self, staged: Staged) -> Iterator[Fetched]:
+        """The answers of a package that was refused, one by one, as they were handed to `stage`."""
+        return spool.restored(staged.csv, staged.written, staged.load_id, staged.folder)
+
     def drop(self, staged: Staged) -> None:
         """Remove the package's files."""
         shutil.rmtree(staged.folder, ignore_errors=True)

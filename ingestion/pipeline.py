@@ -210,19 +210,14 @@ class _Ingest:
     def _commit(self, staged: Staged) -> None:
         self._check()
         if not self._is_taken(staged):
-            for thorough in (False, True):
-                log.info(
-                    "PostgreSQL can't store some record of load %s as JSON: looking for it.", staged.load_id
-                )
-                raw.remove_unfinished(self._cursor)
-                answers = sifted(self._cursor, staged.csv, staged.written, staged.folder, thorough)
-                again = self._loader.stage(answers)
-                self._loader.drop(staged)
-                staged = again
-                if thorough:
-                    self._loader.commit(staged)
-                elif self._is_taken(staged):
-                    break
+            log.info("PostgreSQL can't store some record of load %s as JSON: looking for it.", staged.load_id)
+            raw.remove_unfinished(self._cursor)
+            again = self._loader.stage(
+                sifted(self._cursor, answer, thorough=True) for answer in self._loader.unpacked(staged)
+            )
+            self._loader.drop(staged)
+            staged = again
+            self._loader.commit(staged)
         raw.settle(self._cursor)
         report = self._report
         report.load_ids.append(staged.load_id)
@@ -269,14 +264,17 @@ class _Ingest:
             self._hand_over(None)
 
     def _gather(self, first: _Piece) -> Iterator[Fetched]:
-        """The answers of one package, as they come in."""
+        """The answers of one package, as they come in, so that PostgreSQL can most likely store them."""
         began, size = time.monotonic(), 0
         piece: _Piece | None = first
-        while piece is not None:
-            self._note(piece)
-            yield from piece.answers
-            size += piece.weight
-            piece = self._next_piece(size, began)
+        # One of this thread's own: cursors, other than connections, are not for several.
+        with self._cursor.connection.cursor() as cursor:
+            while piece is not None:
+                self._note(piece)
+                for answer in piece.answers:
+                    yield sifted(cursor, answer) if answer.suspects else answer
+                size += piece.weight
+                piece = self._next_piece(size, began)
 
     def _next_piece(self, size: int, began: float) -> _Piece | None:
         """The next slice, or None when the package should be closed."""

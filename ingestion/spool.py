@@ -7,15 +7,15 @@ COPY reads plain fields faster. The first line names the columns.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 from ingestion.api import Answer
-from ingestion.records import Raw
+from ingestion.records import Raw, as_bytes
 from ingestion.windows import Window
 
 COLUMNS = ("record", "fetched_at", "_dlt_load_id")
@@ -24,6 +24,15 @@ _QUOTE, _DELIMITER = QUOTE.encode(), DELIMITER.encode()
 # Stands between records until it is known what comes there.
 _SEPARATOR = _QUOTE
 _PART = 2000
+# What jsonb may have no room for: PostgreSQL's numeric has 131,072 digits before the point and 16,383 after it, so such a
+# number has an exponent of four digits or a run of digits as long as this. What looks alike in a string is
+# suspected for nothing.
+_EXPONENTS = tuple(
+    re.compile(rb"%b(?<=[0-9]%b)[+-]?[0-9]{4,}(?:[ \t\r\n,\]}%b]|\Z)" % (sign, sign, _SEPARATOR))
+    for sign in (b"e", b"E")
+)
+_LONG = 10_000
+_LONG_NUMBER = re.compile(rb"[0-9.]{%d}" % _LONG)
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,8 @@ class Ask:
 class Fetched:
     """One answer whose records wait in `file`: their texts joined by the quote character, in parts of `parts`
     bytes.
+
+    `suspects` are the numbers, from 0, of the records with a number that PostgreSQL may be unable to store.
     """
 
     window: Window
@@ -49,27 +60,57 @@ class Fetched:
     repaired: int
     kept_as_text: int
     size: int
+    suspects: tuple[int, ...] = ()
 
 
 def pack(answer: Answer, ask: Ask, file: Path) -> Fetched:
     """An answer as it waits for its load, its records in the new file `file`."""
     records = answer.records
+    suspects: list[int] = []
     return Fetched(
         window=answer.window,
         ask=ask,
         fetched_at=answer.fetched_at,
         file=file,
-        parts=_put(records.texts, file),
+        parts=_put(records.texts, file, suspects),
         records=len(records),
         repaired=records.repaired,
         kept_as_text=records.kept_as_text,
         size=answer.size,
+        suspects=tuple(suspects),
     )
 
 
-def repack(fetched: Fetched, texts: Iterable[bytes], file: Path) -> Fetched:
-    """The same answer with other texts, in the new file `file`."""
-    return replace(fetched, file=file, parts=_put(texts, file))
+def pick(fetched: Fetched, numbers: Iterable[int]) -> Iterator[bytes]:
+    """The texts of the records with these numbers, which ascend."""
+    current, texts = -1, [b""]
+    with fetched.file.open("rb") as file:
+        for number in numbers:
+            part, place = divmod(number, _PART)
+            if part != current:
+                file.seek(sum(fetched.parts[:part]))
+                current, texts = part, file.read(fetched.parts[part]).split(_SEPARATOR)
+            yield texts[place]
+
+
+def exchange(fetched: Fetched, texts: Mapping[int, bytes]) -> Fetched:
+    """The same answer with other texts for the records with these numbers, in its old place."""
+    of_part: dict[int, list[int]] = {}
+    for number in texts:
+        of_part.setdefault(number // _PART, []).append(number)
+    new = fetched.file.with_name(f"{fetched.file.name}-new")
+    parts: list[int] = []
+    with fetched.file.open("rb") as file, new.open("xb") as changed:
+        for part, size in enumerate(fetched.parts):
+            joined = file.read(size)
+            if part in of_part:
+                pieces = joined.split(_SEPARATOR)
+                for number in of_part[part]:
+                    pieces[number % _PART] = texts[number]
+                joined = _SEPARATOR.join(pieces)
+            parts.append(changed.write(joined))
+    new.replace(fetched.file)
+    return replace(fetched, parts=tuple(parts))
 
 
 def write(path: Path, answers: Iterable[Fetched], load_id: str) -> list[Fetched]:
@@ -80,7 +121,7 @@ def write(path: Path, answers: Iterable[Fetched], load_id: str) -> list[Fetched]
     with path.open("xb") as file:
         file.write(",".join(COLUMNS).encode() + b"\n")
         for answer in answers:
-            row_end = f"{DELIMITER}{answer.fetched_at.isoformat()}{DELIMITER}{load_id}\n".encode()
+            row_end = _row_end(answer, load_id)
             with answer.file.open("rb") as waiting:
                 for size in answer.parts:
                     part = waiting.read(size)
@@ -93,27 +134,55 @@ def write(path: Path, answers: Iterable[Fetched], load_id: str) -> list[Fetched]
     return written
 
 
-def read(path: Path, written: Iterable[Fetched]) -> Iterator[tuple[Fetched, Iterator[bytes]]]:
-    """What `write` wrote: each answer with its records' texts, to be consumed in this order."""
-    with path.open("rb") as file:
-        file.readline()
-        texts = _records(file)
-        for answer in written:
-            yield answer, (next(texts) for _ in range(answer.records))
+def restored(path: Path, written: Iterable[Fetched], load_id: str, folder: Path) -> Iterator[Fetched]:
+    """The answers as they were before `write` wrote them to `path`, one by one, their files in `folder`."""
+    with path.open("rb") as rows:
+        rows.readline()
+        for number, answer in enumerate(written):
+            row_end = _row_end(answer, load_id)
+            restored = replace(answer, file=folder / f"restored-{number}")
+            with restored.file.open("xb") as waiting:
+                remaining = answer.records
+                for size in answer.parts:
+                    records = min(remaining, _PART)
+                    remaining -= records
+                    quote = _QUOTE if rows.peek(1).startswith(_QUOTE) else b""
+                    around = len(row_end) + 2 * len(quote)
+                    part = rows.read(size - (records - 1) + records * around)
+                    part = part[len(quote) : len(part) - len(quote + row_end)]
+                    waiting.write(part.replace(quote + row_end + quote, _SEPARATOR))
+            yield restored
 
 
-def _records(file: BinaryIO) -> Iterator[bytes]:
-    """The first field of each row."""
-    row = b""
-    for line in file:
-        row += line
-        if not row.startswith(_QUOTE) or row.count(_QUOTE) == 2:
-            yield row.split(_DELIMITER, 1)[0].strip(_QUOTE)
-            row = b""
+def _row_end(answer: Fetched, load_id: str) -> bytes:
+    return f"{DELIMITER}{answer.fetched_at.isoformat()}{DELIMITER}{load_id}\n".encode()
 
 
-def _put(texts: Iterable[bytes | Raw], path: Path) -> tuple[int, ...]:
+def _put(texts: Iterable[bytes | Raw], path: Path, suspects: list[int]) -> tuple[int, ...]:
+    """Write the texts to a new file; `suspects` gets the numbers of those with a suspicious number."""
     remaining = iter(texts)
+    sizes: list[int] = []
     with path.open("xb") as file:
-        parts = iter(lambda: list(islice(remaining, _PART)), [])
-        return tuple(file.write(_SEPARATOR.join(part)) for part in parts)
+        while part := list(islice(remaining, _PART)):
+            joined = _SEPARATOR.join(part)
+            first = len(sizes) * _PART
+            suspects.extend(first + number for number in _suspects(part, joined))
+            sizes.append(file.write(joined))
+    return tuple(sizes)
+
+
+def _suspects(texts: Sequence[bytes | Raw], joined: bytes) -> list[int]:
+    found: set[int] = set()
+    for exponent in _EXPONENTS:
+        number = seen = 0
+        for match in exponent.finditer(joined):
+            number += joined.count(_SEPARATOR, seen, match.start())
+            seen = match.start()
+            found.add(number)
+    if max(map(len, texts)) >= _LONG:
+        found.update(
+            number
+            for number, text in enumerate(texts)
+            if len(text) >= _LONG and _LONG_NUMBER.search(as_bytes(text))
+        )
+    return sorted(found)

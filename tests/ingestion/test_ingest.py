@@ -145,6 +145,24 @@ def test_what_postgresql_cannot_store_is_mended_or_kept_as_text(
     assert query(sums) == [(8, 2, 4)]
 
 
+def test_numbers_out_of_range_do_not_make_a_load_fail(
+    grader: FakeApi, run: Run, query: Query, caplog: pytest.LogCaptureFixture
+) -> None:
+    bad = ['{"n": 1e999999}', "[1, -2.5E-20000]", f'{{"n": 0.{"1" * 20_000}}}']
+    grader.records = [
+        (WEEK.start + timedelta(days=day), text)
+        for day, texts in enumerate([bad[:1], ['{"n": 1e1000}', *bad[1:]], ["7"]])
+        for text in texts
+    ]
+    with caplog.at_level(logging.INFO):
+        report = run()
+    assert "can't store" not in caplog.text
+    assert (report.fetched, report.kept_as_text) == (5, 3)
+    stored = [record for (record,) in query(f"select record from raw.attempts {WHOLE} order by record_no")]
+    assert stored == [bad[0], {"n": 10**1000}, *bad[1:], 7]
+    assert query(f"select sum(records), sum(kept_as_text) from raw.fetches {WHOLE}") == [(5, 3)]
+
+
 def test_a_megabyte_string_is_a_record_like_any_other(grader: FakeApi, run: Run, query: Query) -> None:
     grader.records = [(WEEK.start, json.dumps({"s": "x\n\"'" * 1_000_000}))] * 3 + [attempt(1, WEEK.start)]
     run()
