@@ -17,21 +17,20 @@ from typing import Any
 
 import msgspec
 
-# The escapes that stand for NUL or for a half of a surrogate pair, if nothing before them takes their
-# backslash.
-_SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-_ESCAPE = re.compile(
-    rb"\\(?:u(?:0000|[dD][89abAB][0-9a-fA-F]{2}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[dD][c-fC-F][0-9a-fA-F]{2})|.)",
-    re.DOTALL,
+# The escapes that stand for NUL, for a pair of surrogates or for a lone one, if no backslash before them takes theirs.
+_SUSPECT = re.compile(
+    rb"\\u(?:0000|[dD][89abAB][0-9a-fA-F]{2}(?:\\u[dD][c-fC-F][0-9a-fA-F]{2})?|[dD][c-fC-F][0-9a-fA-F]{2})"
 )
+_BACKSLASH = 0x5C
+_ESCAPE_LENGTH, _PAIR_LENGTH = 6, 12
 # U+FFFD in a spelling of our own, so that the records it was put into can be counted.
 _REPLACED = b"\\uFffD"
 _REPLACED_RAW = "\ufffd".encode()
-_PAIR_LENGTH = 12
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]|[^\[\]{},"]+|"', re.DOTALL)
 # Never JSON, though a text nested too deep to be read here might hold one.
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _DECODE_STEP = 1 << 20
+_COUNTED_AT_ONCE = 2000
 _SEPARATOR = 0x01
 _BLANK = b" \t\r\n"
 
@@ -75,15 +74,13 @@ def split(body: bytes | bytearray) -> Records:
     repaired = False
     # Most bodies have no escapes at all, which is seen much faster.
     if b"\\" in body and _SUSPECT.search(body):
-        mended = _ESCAPE.sub(_mend_escape, body)
+        mended = _SUSPECT.sub(_mend_escape, body)
         repaired = _REPLACED in mended
         body = mended
     if 0x00 not in body and _SEPARATOR not in body:
         texts = _cut(body)
         if texts is not None:
-            return Records(
-                texts, repaired=sum(_REPLACED in as_bytes(text) for text in texts) if repaired else 0
-            )
+            return Records(texts, repaired=_count_repaired(texts) if repaired else 0)
     return _split_leniently(bytes(body))
 
 
@@ -126,10 +123,27 @@ def _check_utf8(body: bytes | bytearray) -> None:
 
 
 def _mend_escape(match: re.Match[bytes]) -> bytes:
-    escape = match[0]
-    if len(escape) == 2 or len(escape) == _PAIR_LENGTH:
-        return escape
-    return _REPLACED
+    escape, start = match[0], match.start()
+    before = start
+    while before and match.string[before - 1] == _BACKSLASH:
+        before -= 1
+    if (start - before) % 2:
+        # It is no escape but the text of one, and what would be its second half stands alone.
+        return escape[:_ESCAPE_LENGTH] + (_REPLACED if len(escape) == _PAIR_LENGTH else b"")
+    return escape if len(escape) == _PAIR_LENGTH else _REPLACED
+
+
+def _count_repaired(texts: Sequence[Raw]) -> int:
+    """How many of the texts hold a replacement: joined they are searched faster than one by one."""
+    separator = bytes([_SEPARATOR])
+    count = 0
+    for start in range(0, len(texts), _COUNTED_AT_ONCE):
+        joined = separator.join(texts[start : start + _COUNTED_AT_ONCE])
+        end = 0
+        while end >= 0 and (found := joined.find(_REPLACED, end)) >= 0:
+            count += 1
+            end = joined.find(separator, found)
+    return count
 
 
 def _cut(body: bytes | bytearray) -> list[Raw] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -68,6 +69,8 @@ def test_the_slow_way_cuts_like_the_fast_one(values: list[Any], value: Any) -> N
         (r'"\uDC00\uD83D\uDE00\uD83D"', "\ufffd\U0001f600\ufffd"),
         (r'"\ud83d\ud83d\ude00"', "\ufffd\U0001f600"),
         (r'"\ud83d\u0000"', "\ufffd\ufffd"),
+        (r'"\\ud83d\ude00"', "\\ud83d\ufffd"),
+        (r'"\\\ud83d\ud83d\ude00\\\\u0000"', "\\\ufffd\U0001f600\\\\u0000"),
         ('"a\x00b"', "a\ufffdb"),
     ],
 )
@@ -75,6 +78,37 @@ def test_nul_and_lone_surrogates_become_replacement_characters(record: str, stor
     records = split(f'[{record}, "good \\ud83d\\ude00"]'.encode())
     assert [json.loads(bytes(text)) for text in records.texts] == [stored, "good \U0001f600"]
     assert (records.repaired, records.kept_as_text) == (1, 0)
+
+
+pieces = st.lists(
+    st.sampled_from(
+        ["\\", "\\\\", "\\u0000", "\\ud83d", "\\uDE00", "\\u0416", "\\n", '\\"', "u0000", "ud83d", "x"]
+    ),
+    max_size=8,
+)
+
+
+@given(st.lists(pieces.map("".join), max_size=4))
+def test_replacements_are_what_python_would_make_of_the_text(values: list[str]) -> None:
+    good = [text for text in (f'"{value}"' for value in values) if is_json(text)]
+    records = split(f"[{','.join(good)}]".encode())
+    whole = [json.loads(text) for text in good]
+    mended = [re.sub("[\0\ud800-\udfff]", "\ufffd", value) for value in whole]
+    assert [json.loads(bytes(text)) for text in records.texts] == mended
+    assert records.repaired == sum(left != right for left, right in zip(whole, mended, strict=True))
+
+
+def is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
+def test_each_repaired_record_counts_once() -> None:
+    body = ", ".join(r'"\u0000 \u0000"' if number % 3 == 0 else '"x"' for number in range(5_000))
+    assert split(f"[{body}]".encode()).repaired == 1_667
 
 
 @pytest.mark.parametrize(
