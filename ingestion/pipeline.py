@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion import raw
-from ingestion.api import GraderApi
+from ingestion.api import Answer, GraderApi
 from ingestion.errors import ApiError, IngestionError, LoadError
 from ingestion.load import Loader, RefusedError, Staged
 from ingestion.prefetch import Prefetch
@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 _MIB = 1 << 20
 # How often a thread that waits looks whether it still should, in seconds.
 _GLANCE = 0.2
+# Records with suspicious numbers are looked for among so many of an ingest's first ones, and among all after one was found.
+_LOOKED_AT = 20_000
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,8 @@ class _Ingest:
         self._showing = threading.Lock()
         self._slices_fetched = self._records_fetched = 0
         self._window: Window | None = None
+        self._is_suspicious = False
+        self._looked_at = 0
         self._fetching: Prefetch[tuple[Window, Ask], _Piece] = Prefetch(
             todo, self._fetch, lambda piece: piece.weight, pace.threads, pace.ahead, pace.waiting_most
         )
@@ -210,14 +214,7 @@ class _Ingest:
     def _commit(self, staged: Staged) -> None:
         self._check()
         if not self._is_taken(staged):
-            log.info("PostgreSQL can't store some record of load %s as JSON: looking for it.", staged.load_id)
-            raw.remove_unfinished(self._cursor)
-            again = self._loader.stage(
-                sifted(self._cursor, answer, thorough=True) for answer in self._loader.unpacked(staged)
-            )
-            self._loader.drop(staged)
-            staged = again
-            self._loader.commit(staged)
+            staged = self._mended(staged)
         raw.settle(self._cursor)
         report = self._report
         report.load_ids.append(staged.load_id)
@@ -226,6 +223,21 @@ class _Ingest:
             report.repaired += answer.repaired
             report.kept_as_text += answer.kept_as_text
             report.size += answer.size
+
+    def _mended(self, staged: Staged) -> Staged:
+        """Load a package that was refused without what PostgreSQL can't store; returns what was loaded instead."""
+        self._is_suspicious = True
+        for thorough in (False, True):
+            log.info("PostgreSQL can't store some record of load %s as JSON: looking for it.", staged.load_id)
+            raw.remove_unfinished(self._cursor)
+            answers = self._loader.unpacked(staged)
+            again = self._loader.stage(sifted(self._cursor, answer, thorough) for answer in answers)
+            self._loader.drop(staged)
+            staged = again
+            if not thorough and self._is_taken(staged):
+                return staged
+        self._loader.commit(staged)
+        return staged
 
     def _is_taken(self, staged: Staged) -> bool:
         """Load the package; False when PostgreSQL can't store one of its records."""
@@ -240,7 +252,7 @@ class _Ingest:
         began = time.monotonic()
         answers = self._api.fetch(window, self._stopped)
         try:
-            waiting = [pack(answer, ask, self._waiting / uuid.uuid4().hex) for answer in answers]
+            waiting = [self._pack(answer, ask) for answer in answers]
             return _Piece(window, waiting, time.monotonic() - began)
         except OSError as error:
             reason = error.strerror
@@ -248,6 +260,15 @@ class _Ingest:
             f"What was fetched for {window} can't be written to {self._waiting.parent}: {reason}. "
             "What to do: make room or mend the folder's permissions, then run again."
         )
+
+    def _pack(self, answer: Answer, ask: Ask) -> Fetched:
+        look = self._is_suspicious or self._looked_at < _LOOKED_AT
+        packed = pack(answer, ask, self._waiting / uuid.uuid4().hex, look)
+        if look:
+            self._looked_at += packed.records
+        if packed.suspects:
+            self._is_suspicious = True
+        return packed
 
     def _stage_all(self) -> None:
         """The staging thread: one package after another, until there is nothing more or something fails."""

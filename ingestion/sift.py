@@ -1,8 +1,8 @@
 """Ask PostgreSQL itself which records its jsonb has no place for: numbers out of range, nesting too deep,
 values too large.
 
-Nobody else knows exactly, and asking for each record would cost as much as loading it. So it is asked before a load
-about the few records with a suspicious number, and about all of them only when the load was refused all the same.
+Nobody else knows exactly, and asking for each record would cost as much as loading it. So it is asked about the few
+records with a suspicious number, and about all of them only when a load was refused all the same.
 """
 
 from __future__ import annotations

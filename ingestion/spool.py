@@ -63,10 +63,10 @@ class Fetched:
     suspects: tuple[int, ...] = ()
 
 
-def pack(answer: Answer, ask: Ask, file: Path) -> Fetched:
-    """An answer as it waits for its load, its records in the new file `file`."""
+def pack(answer: Answer, ask: Ask, file: Path, look: bool = True) -> Fetched:
+    """An answer as it waits for its load, its records in the new file `file`; suspects are looked for if `look`."""
     records = answer.records
-    suspects: list[int] = []
+    suspects: list[int] | None = [] if look else None
     return Fetched(
         window=answer.window,
         ask=ask,
@@ -77,7 +77,7 @@ def pack(answer: Answer, ask: Ask, file: Path) -> Fetched:
         repaired=records.repaired,
         kept_as_text=records.kept_as_text,
         size=answer.size,
-        suspects=tuple(suspects),
+        suspects=tuple(suspects or ()),
     )
 
 
@@ -135,43 +135,48 @@ def write(path: Path, answers: Iterable[Fetched], load_id: str) -> list[Fetched]
 
 
 def restored(path: Path, written: Iterable[Fetched], load_id: str, folder: Path) -> Iterator[Fetched]:
-    """The answers as they were before `write` wrote them to `path`, one by one, their files in `folder`."""
+    """The answers as they were before `write` wrote them to `path`, one by one, their files in `folder`; suspects are
+    looked for.
+    """
     with path.open("rb") as rows:
         rows.readline()
         for number, answer in enumerate(written):
             row_end = _row_end(answer, load_id)
-            restored = replace(answer, file=folder / f"restored-{number}")
-            with restored.file.open("xb") as waiting:
-                remaining = answer.records
-                for size in answer.parts:
-                    records = min(remaining, _PART)
-                    remaining -= records
+            file = folder / f"restored-{number}"
+            suspects: list[int] = []
+            with file.open("xb") as waiting:
+                for part, size in enumerate(answer.parts):
+                    first = part * _PART
+                    records = min(answer.records - first, _PART)
                     quote = _QUOTE if rows.peek(1).startswith(_QUOTE) else b""
                     around = len(row_end) + 2 * len(quote)
-                    part = rows.read(size - (records - 1) + records * around)
-                    part = part[len(quote) : len(part) - len(quote + row_end)]
-                    waiting.write(part.replace(quote + row_end + quote, _SEPARATOR))
-            yield restored
+                    block = rows.read(size - (records - 1) + records * around)
+                    block = block[len(quote) : len(block) - len(quote + row_end)]
+                    joined = block.replace(quote + row_end + quote, _SEPARATOR)
+                    suspects.extend(_suspects(joined.split(_SEPARATOR), joined, first))
+                    waiting.write(joined)
+            yield replace(answer, file=file, suspects=tuple(suspects))
 
 
 def _row_end(answer: Fetched, load_id: str) -> bytes:
     return f"{DELIMITER}{answer.fetched_at.isoformat()}{DELIMITER}{load_id}\n".encode()
 
 
-def _put(texts: Iterable[bytes | Raw], path: Path, suspects: list[int]) -> tuple[int, ...]:
-    """Write the texts to a new file; `suspects` gets the numbers of those with a suspicious number."""
+def _put(texts: Iterable[bytes | Raw], path: Path, suspects: list[int] | None) -> tuple[int, ...]:
+    """Write the texts to a new file; `suspects`, if given, gets the numbers of those with a suspicious number."""
     remaining = iter(texts)
     sizes: list[int] = []
     with path.open("xb") as file:
         while part := list(islice(remaining, _PART)):
             joined = _SEPARATOR.join(part)
-            first = len(sizes) * _PART
-            suspects.extend(first + number for number in _suspects(part, joined))
+            if suspects is not None:
+                suspects.extend(_suspects(part, joined, len(sizes) * _PART))
             sizes.append(file.write(joined))
     return tuple(sizes)
 
 
-def _suspects(texts: Sequence[bytes | Raw], joined: bytes) -> list[int]:
+def _suspects(texts: Sequence[bytes | Raw], joined: bytes, first: int) -> list[int]:
+    """The numbers of the suspects of a part that begins with number `first`."""
     found: set[int] = set()
     for exponent in _EXPONENTS:
         number = seen = 0
@@ -179,10 +184,11 @@ def _suspects(texts: Sequence[bytes | Raw], joined: bytes) -> list[int]:
             number += joined.count(_SEPARATOR, seen, match.start())
             seen = match.start()
             found.add(number)
-    if max(map(len, texts)) >= _LONG:
+    lengths = list(map(len, texts))
+    if max(lengths) >= _LONG:
         found.update(
             number
-            for number, text in enumerate(texts)
-            if len(text) >= _LONG and _LONG_NUMBER.search(as_bytes(text))
+            for number, length in enumerate(lengths)
+            if length >= _LONG and _LONG_NUMBER.search(as_bytes(texts[number]))
         )
-    return sorted(found)
+    return sorted(first + number for number in found)

@@ -163,6 +163,29 @@ def test_numbers_out_of_range_do_not_make_a_load_fail(
     assert query(f"select sum(records), sum(kept_as_text) from raw.fetches {WHOLE}") == [(5, 3)]
 
 
+@pytest.mark.parametrize("looked_at", [0, 4])
+def test_a_number_out_of_range_after_many_good_records_is_kept_as_text_too(
+    grader: FakeApi, run: Run, query: Query, monkeypatch: pytest.MonkeyPatch, looked_at: int
+) -> None:
+    monkeypatch.setattr(pipeline, "_LOOKED_AT", looked_at)
+    bad = '{"n": 1e999999}'
+    deep = "[" * 50_000 + "]" * 50_000
+    texts = [[f"{number}"] * 5 for number in range(7)]
+    texts[3][2] = bad
+    texts[4][4] = deep
+    texts[6][0] = bad
+    grader.records = [
+        (WEEK.start + timedelta(days=day), text) for day, of_day in enumerate(texts) for text in of_day
+    ]
+    report = run(pace=replace(EAGER, batch_bytes_most=1))
+    assert (report.fetched, report.kept_as_text, len(report.load_ids)) == (35, 3, 7)
+    stored = [record for (record,) in query(f"select record from raw.attempts {WHOLE} order by record_no")]
+    expected = [text if text in (bad, deep) else int(text) for of_day in texts for text in of_day]
+    assert stored == expected
+    kept = query(f"select kept_as_text from raw.fetches {WHOLE} order by window_start")
+    assert [count for (count,) in kept] == [0, 0, 0, 1, 1, 0, 1]
+
+
 def test_a_megabyte_string_is_a_record_like_any_other(grader: FakeApi, run: Run, query: Query) -> None:
     grader.records = [(WEEK.start, json.dumps({"s": "x\n\"'" * 1_000_000}))] * 3 + [attempt(1, WEEK.start)]
     run()
