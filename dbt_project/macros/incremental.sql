@@ -13,6 +13,15 @@
 {%- endmacro %}
 
 
+{# The last day this model holds as a literal, for the same reason; '-infinity' when it holds none. #}
+{% macro last_known_day() -%}
+    {%- if execute and is_incremental() -%}
+        {{ return(run_query("select coalesce(max(activity_date), '-infinity')::text from " ~ this).columns[0].values()[0]) }}
+    {%- endif -%}
+    {{ return('-infinity') }}
+{%- endmacro %}
+
+
 {#
   True when everything is made anew from raw: when asked to (--full-refresh), and also when what is published was made by other
   rules (`rules_version`) or with days of another time zone. load_receipts, the last model of a build, holds both for
@@ -37,14 +46,38 @@
 {#
   Replaces dbt's own macro, which decides whether the table is exchanged. A table made anew keeps its place and gets other
   rows instead: readers are never made to wait nor see it gone, and privileges and other people's views on it stay. Only
-  a table with other columns than the model has now is exchanged.
+  a table with other columns or indexes than the model has now is exchanged.
 #}
 {% macro should_full_refresh() -%}
     {%- if not execute or not remaking() -%}
         {{ return(false) }}
     {%- endif -%}
     {%- set relation = adapter.get_relation(this.database, this.schema, this.table) -%}
-    {{ return(relation is none or columns_of(relation) != columns_of_query(sql)) }}
+    {{ return(relation is none or columns_of(relation) != columns_of_query(sql) or indexes_of(relation) != configured_indexes()) }}
+{%- endmacro %}
+
+
+{# The model's indexes as its configuration has them, and a table's as they are: texts like `unique user_id, activity_date`. #}
+{% macro configured_indexes() -%}
+    {%- set texts = [] -%}
+    {%- for index in config.get('indexes', []) -%}
+        {%- do texts.append(('unique ' if index.get('unique') else '') ~ index['columns'] | join(', ')) -%}
+    {%- endfor -%}
+    {{ return(texts | sort) }}
+{%- endmacro %}
+
+
+{% macro indexes_of(relation) -%}
+    {%- set found = run_query(
+        "select case when indexes.indisunique then 'unique ' else '' end || string_agg(attributes.attname, ', ' order by places.place)"
+        ~ " from pg_catalog.pg_index as indexes"
+        ~ " cross join unnest(indexes.indkey) with ordinality as places (attnum, place)"
+        ~ " inner join pg_catalog.pg_attribute as attributes"
+        ~ " on indexes.indrelid = attributes.attrelid and places.attnum = attributes.attnum"
+        ~ " where indexes.indrelid = '" ~ relation ~ "'::regclass"
+        ~ " group by indexes.indexrelid, indexes.indisunique"
+    ) -%}
+    {{ return(found.columns[0].values() | sort) }}
 {%- endmacro %}
 
 

@@ -45,6 +45,53 @@
 
 
 {#
+  For each day of the CTE `calendar`, the distinct learners of the 7 and 30 days that end with it. `activity` names a CTE with a row
+  for each learner and day: activity_date, and next_date, that learner's next one. A learner counts for n days from each
+  active day on, or until the next one takes over, so the sum of comings and goings up to a day is what it has.
+#}
+{% macro rolling_uniques(activity) -%}
+    select
+        activity_date,
+        sum(sum(change_7d)) over (order by activity_date) as unique_users_7d,
+        sum(sum(change_30d)) over (order by activity_date) as unique_users_30d
+
+    from (
+        select
+            activity_date,
+            1 as change_7d,
+            1 as change_30d
+        from {{ activity }}
+
+        union all
+
+        select
+            least(activity_date + 7, next_date),
+            -1,
+            0
+        from {{ activity }}
+
+        union all
+
+        select
+            least(activity_date + 30, next_date),
+            0,
+            -1
+        from {{ activity }}
+
+        union all
+
+        select
+            activity_date,
+            0,
+            0
+        from calendar
+    ) as changes
+
+    group by activity_date
+{%- endmacro %}
+
+
+{#
   One row: the metrics over the valid attempts with start <= created_at < end. `start` and `end_` are texts of instants with their
   offset. The calendar days of the window narrow the search first, because the days are what the mart is indexed by; two more on
   either side, because the mart's days may still be those of another zone than the one set now.

@@ -135,11 +135,12 @@ def test_a_full_refresh_keeps_privileges_and_the_views_of_others(models: Models)
         models.execute("drop schema theirs cascade")
 
 
-def test_a_table_with_other_columns_is_exchanged(models: Models) -> None:
+def test_a_table_with_other_columns_or_indexes_is_exchanged(models: Models) -> None:
     grader, oracle = Grader(18, NOW), Oracle()
     _load(models, grader, oracle)
     models.build()
     models.execute("alter table marts.attempts drop column block_id, add column of_yore int")
+    models.execute("drop index marts." + _index_of(models, "learner_tasks"))
     models.execute("alter table marts.daily_metrics alter column unique_users type int")
     models.execute("update marts.load_receipts set rules_version = 0")
     _load(models, grader, oracle)
@@ -149,6 +150,7 @@ def test_a_table_with_other_columns_is_exchanged(models: Models) -> None:
         "select attname from pg_attribute where attrelid = 'marts.attempts'::regclass and attname = 'of_yore'"
     )
     assert columns == []
+    assert _index_of(models, "learner_tasks")
 
 
 @pytest.mark.parametrize(
@@ -171,6 +173,15 @@ def test_models_built_apart_come_together_again(models: Models, selections: list
         _load(models, grader, oracle)
     models.build()
     assert_as_contracted(models, oracle)
+
+
+def _index_of(models: Models, mart: str) -> str:
+    """The name of the mart's index on record_no."""
+    (row,) = models.rows(
+        "select indexname from pg_indexes where schemaname = 'marts' and tablename = %s and indexdef like '%%(record_no)'",
+        [mart],
+    )
+    return str(row["indexname"])
 
 
 def _load(models: Models, grader: Grader, oracle: Oracle) -> None:

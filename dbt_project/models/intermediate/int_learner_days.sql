@@ -19,9 +19,11 @@ with attempts as not materialized (
 
 {% if is_incremental() -%}
 
-changed_days as (
+changed as (
 
-    select distinct activity_date
+    select distinct
+        user_id,
+        activity_date
     from attempts
     where record_no > {{ last_record_no() }}
 
@@ -35,19 +37,16 @@ learner_days as (
         user_id,
         activity_date,
         {{ learner_counts() }},
+        min(first_record_no) as first_record_no,
         max(record_no) as record_no
 
     from attempts
     {%- if is_incremental() %}
 
-    where activity_date in (select changed_days.activity_date from changed_days)
+    where (user_id, activity_date) in (select changed.user_id, changed.activity_date from changed)
     {%- endif %}
 
     group by user_id, activity_date
-    {%- if is_incremental() %}
-
-    having max(record_no) > {{ last_record_no() }}
-    {%- endif %}
 
 )
 

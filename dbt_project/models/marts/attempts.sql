@@ -5,7 +5,7 @@
         indexes=[
             {'columns': ['attempt_id'], 'unique': true},
             {'columns': ['learner_task_id']},
-            {'columns': ['activity_date']},
+            {'columns': ['activity_date', 'user_id']},
             {'columns': ['record_no']},
         ],
     )

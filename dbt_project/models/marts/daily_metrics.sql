@@ -7,6 +7,7 @@
 }}
 
 {%- set after = last_record_no() %}
+{%- set last_known_day = last_known_day() %}
 
 -- `not materialized` here and below: what is read more than once is read by its indexes, not copied as a whole first
 with learner_days as not materialized (
@@ -41,11 +42,18 @@ calendar as (
 
 {% if is_incremental() -%}
 
-changed_learner_days as (
+known as not materialized (
+
+    select * from {{ this }}
+
+),
+
+changed_learner_days as materialized (
 
     select
         user_id,
-        activity_date
+        activity_date,
+        first_record_no > {{ after }} as is_new
 
     from learner_days
 
@@ -53,49 +61,55 @@ changed_learner_days as (
 
 ),
 
--- a day's figures depend on its own attempts, on those of the 29 days before it (unique users of 7 and 30 days), on whether a
--- learner was there earlier (new users), and on all attempts of the tasks first solved on it
-touched as (
+-- a task whose first correct submit, or the number of attempts up to it, may have changed, with the days where it counts now and
+-- counted before; what comes after a first correct submit changes neither
+solved_anew as (
 
-    select changed.activity_date + days.after as activity_date
-    from (select distinct changed_learner_days.activity_date from changed_learner_days) as changed
-    cross join generate_series(0, 29) as days (after)
+    select
+        learner_tasks.first_correct_date,
+        {{ report_date('history.first_known_correct_at') }} as first_known_correct_date
 
-    union
-
-    select next_day.activity_date
-    from changed_learner_days
-    cross join lateral (
-        select min(learner_days.activity_date) as activity_date
-        from learner_days
-        where learner_days.user_id = changed_learner_days.user_id
-            and learner_days.activity_date > changed_learner_days.activity_date
-    ) as next_day
-
-    union
-
-    select attempts.activity_date
     from learner_tasks
-    inner join attempts on learner_tasks.learner_task_id = attempts.learner_task_id
+
+    cross join lateral (
+        select
+            min(attempts.created_at) filter (where attempts.record_no > {{ after }}) as first_change_at,
+            min(attempts.created_at) filter (where attempts.is_correct and attempts.record_no <= {{ after }}) as first_known_correct_at
+        from attempts
+        where attempts.learner_task_id = learner_tasks.learner_task_id
+    ) as history
+
     where learner_tasks.record_no > {{ after }}
-        and attempts.is_correct
-
-    union
-
-    select calendar.activity_date
-    from calendar
-    where calendar.activity_date not in (select known.activity_date from {{ this }} as known)
+        and (history.first_known_correct_at is null or history.first_change_at <= history.first_known_correct_at)
 
 ),
 
 {% endif -%}
 
-days as materialized (
+-- days that are counted from their learners
+counted_days as materialized (
 
     select activity_date
     from calendar
     {%- if is_incremental() %}
-    where activity_date in (select touched.activity_date from touched)
+    where activity_date not in (select known.activity_date from known)
+
+    union
+
+    select activity_date
+    from changed_learner_days
+
+    union
+
+    select first_correct_date
+    from solved_anew
+    where first_correct_date is not null
+
+    union
+
+    select first_known_correct_date
+    from solved_anew
+    where first_known_correct_date is not null
     {%- endif %}
 
 ),
@@ -103,15 +117,15 @@ days as materialized (
 counts as (
 
     select
-        days.activity_date,
+        counted_days.activity_date,
         {{ set_counts() }},
         max(learner_days.record_no) as record_no
 
-    from days
+    from counted_days
 
-    left join learner_days on days.activity_date = learner_days.activity_date
+    left join learner_days on counted_days.activity_date = learner_days.activity_date
 
-    group by days.activity_date
+    group by counted_days.activity_date
 
 ),
 
@@ -123,123 +137,281 @@ first_correct as (
 
     from learner_tasks
 
-    where first_correct_date in (select days.activity_date from days)
+    where first_correct_date in (select counted_days.activity_date from counted_days)
 
     group by first_correct_date
 
 ),
 
--- the learner-days that can count towards the touched days, each with its learner's next one
-activity as materialized (
+-- from here on, what depends on other days: first for the days after those known, from all learners who can count there
+later_activity as materialized (
 
     select
-        learner_days.user_id,
-        learner_days.activity_date,
-        lead(learner_days.activity_date) over of_learner as next_date,
-        lag(learner_days.activity_date) over of_learner as previous_date
+        user_id,
+        activity_date,
+        lead(activity_date) over of_learner as next_date,
+        lag(activity_date) over of_learner as previous_date
 
     from learner_days
 
-    where learner_days.activity_date between (select min(days.activity_date) from days) - 29 and (select max(days.activity_date) from days)
+    where activity_date > date '{{ last_known_day }}' - 29
 
-    window of_learner as (partition by learner_days.user_id order by learner_days.activity_date)
+    window of_learner as (partition by user_id order by activity_date)
 
 ),
 
-new_users as (
+later_new_users as (
 
     select
-        activity.activity_date,
+        activity_date,
         count(*) as new_users
 
-    from activity
+    from later_activity
 
-    where activity.previous_date is null
+    where activity_date > date '{{ last_known_day }}'
+        and previous_date is null
         and not exists (
             select 1
             from learner_days as earlier
-            where earlier.user_id = activity.user_id
-                and earlier.activity_date < activity.activity_date
+            where earlier.user_id = later_activity.user_id
+                and earlier.activity_date < later_activity.activity_date
         )
-
-    group by activity.activity_date
-
-),
-
--- a learner counts as unique for n days from each active day on, or until the next active day takes over
-comings_and_goings as (
-
-    select
-        activity_date,
-        1 as change_7d,
-        1 as change_30d
-    from activity
-
-    union all
-
-    select
-        least(activity_date + 7, next_date),
-        -1,
-        0
-    from activity
-
-    union all
-
-    select
-        least(activity_date + 30, next_date),
-        0,
-        -1
-    from activity
-
-),
-
-rolling as (
-
-    select
-        activity_date,
-        sum(sum(change_7d)) over (order by activity_date) as unique_users_7d,
-        sum(sum(change_30d)) over (order by activity_date) as unique_users_30d
-
-    from comings_and_goings
 
     group by activity_date
 
 ),
 
-final as (
+later_uniques as (
+
+    {{ rolling_uniques('later_activity') }}
+
+),
+
+{% if is_incremental() -%}
+
+-- then for the days known: who comes in late changes them, by what that learner alone changes
+late_learner_days as materialized (
+
+    select
+        user_id,
+        activity_date
+
+    from changed_learner_days
+
+    where is_new
+        and activity_date <= date '{{ last_known_day }}'
+
+),
+
+-- the late ones and what was there already, as far as it lies within 30 days of one
+days_around as materialized (
+
+    select distinct
+        learner_days.user_id,
+        learner_days.activity_date,
+        learner_days.first_record_no <= {{ after }} as was_known
+
+    from late_learner_days
+
+    inner join learner_days
+        on late_learner_days.user_id = learner_days.user_id
+        and learner_days.activity_date between late_learner_days.activity_date - 29 and late_learner_days.activity_date + 29
+
+),
+
+activity_now as (
+
+    select
+        activity_date,
+        lead(activity_date) over (partition by user_id order by activity_date) as next_date
+
+    from days_around
+
+),
+
+activity_before as (
+
+    select
+        activity_date,
+        lead(activity_date) over (partition by user_id order by activity_date) as next_date
+
+    from days_around
+
+    where was_known
+
+),
+
+uniques_now as (
+
+    {{ rolling_uniques('activity_now') }}
+
+),
+
+uniques_before as (
+
+    {{ rolling_uniques('activity_before') }}
+
+),
+
+late_learners as (
+
+    select
+        firsts.first_date,
+        firsts.first_known_date
+
+    from (select distinct late_learner_days.user_id from late_learner_days) as late
+
+    cross join lateral (
+        select
+            min(learner_days.activity_date) as first_date,
+            min(learner_days.activity_date) filter (where learner_days.first_record_no <= {{ after }}) as first_known_date
+        from learner_days
+        where learner_days.user_id = late.user_id
+    ) as firsts
+
+    where firsts.first_date is distinct from firsts.first_known_date
+
+),
+
+more_new_users as (
+
+    select
+        activity_date,
+        sum(change) as new_users
+
+    from (
+        select
+            first_date as activity_date,
+            1 as change
+        from late_learners
+
+        union all
+
+        select
+            first_known_date,
+            -1
+        from late_learners
+    ) as changes
+
+    group by activity_date
+
+),
+
+moved as (
+
+    select
+        calendar.activity_date,
+        coalesce(known.new_users, 0) + coalesce(more_new_users.new_users, 0) as new_users,
+        coalesce(known.unique_users_7d, 0) + uniques_now.unique_users_7d - uniques_before.unique_users_7d as unique_users_7d,
+        coalesce(known.unique_users_30d, 0) + uniques_now.unique_users_30d - uniques_before.unique_users_30d as unique_users_30d
+
+    from calendar
+
+    inner join uniques_now on calendar.activity_date = uniques_now.activity_date
+
+    inner join uniques_before on calendar.activity_date = uniques_before.activity_date
+
+    left join known on calendar.activity_date = known.activity_date
+
+    left join more_new_users on calendar.activity_date = more_new_users.activity_date
+
+    where calendar.activity_date <= date '{{ last_known_day }}'
+
+),
+
+{% endif -%}
+
+counted as (
 
     select
         counts.activity_date,
         counts.attempts,
         counts.runs,
         counts.submits,
+        counts.graded_submits,
         counts.correct_submits,
-        {{ success_rate('counts') }} as success_rate,
         counts.unique_users,
-        {{ attempts_per_user('counts') }} as attempts_per_user,
         counts.users_without_correct,
         first_correct.avg_attempts_to_first_correct,
-        coalesce(new_users.new_users, 0) as new_users,
-        rolling_on.unique_users_7d::bigint as unique_users_7d,
-        rolling_on.unique_users_30d::bigint as unique_users_30d,
-        counts.graded_submits,
         counts.record_no
 
     from counts
 
     left join first_correct on counts.activity_date = first_correct.activity_date
+    {%- if is_incremental() %}
 
-    left join new_users on counts.activity_date = new_users.activity_date
+    union all
 
-    left join lateral (
-        select
-            rolling.unique_users_7d,
-            rolling.unique_users_30d
-        from rolling
-        where rolling.activity_date <= counts.activity_date
-        order by rolling.activity_date desc
-        limit 1
-    ) as rolling_on on true
+    -- days on which nobody did anything new, but whose learners of 7 or 30 days, or whose new ones, are others now
+    select
+        known.activity_date,
+        known.attempts,
+        known.runs,
+        known.submits,
+        known.graded_submits,
+        known.correct_submits,
+        known.unique_users,
+        known.users_without_correct,
+        known.avg_attempts_to_first_correct,
+        known.record_no
+
+    from known
+
+    inner join moved on known.activity_date = moved.activity_date
+
+    where known.activity_date not in (select counted_days.activity_date from counted_days)
+        and (known.new_users, known.unique_users_7d, known.unique_users_30d)
+        is distinct from (moved.new_users, moved.unique_users_7d, moved.unique_users_30d)
+    {%- endif %}
+
+),
+
+over_days as (
+
+    select
+        calendar.activity_date,
+        coalesce(later_new_users.new_users, 0) as new_users,
+        later_uniques.unique_users_7d,
+        later_uniques.unique_users_30d
+
+    from calendar
+
+    inner join later_uniques on calendar.activity_date = later_uniques.activity_date
+
+    left join later_new_users on calendar.activity_date = later_new_users.activity_date
+
+    where calendar.activity_date > date '{{ last_known_day }}'
+    {%- if is_incremental() %}
+
+    union all
+
+    select * from moved
+    {%- endif %}
+
+),
+
+final as (
+
+    select
+        counted.activity_date,
+        counted.attempts,
+        counted.runs,
+        counted.submits,
+        counted.correct_submits,
+        {{ success_rate('counted') }} as success_rate,
+        counted.unique_users,
+        {{ attempts_per_user('counted') }} as attempts_per_user,
+        counted.users_without_correct,
+        counted.avg_attempts_to_first_correct,
+        over_days.new_users::bigint as new_users,
+        over_days.unique_users_7d::bigint as unique_users_7d,
+        over_days.unique_users_30d::bigint as unique_users_30d,
+        counted.graded_submits,
+        counted.record_no
+
+    from counted
+
+    inner join over_days on counted.activity_date = over_days.activity_date
 
 )
 
