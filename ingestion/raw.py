@@ -225,9 +225,8 @@ def warehouse_error(warehouse: Warehouse, error: psycopg2.Error) -> WarehouseErr
         advice = "grant this account what `make roles` lists"
     else:
         advice = "run again; if it goes on, look at the server's log"
-    return WarehouseError(
-        f"The warehouse {warehouse.label} failed: {said} (SQLSTATE {error.pgcode}). What to do: {advice}."
-    )
+    code = f" (SQLSTATE {error.pgcode})" if error.pgcode else ""
+    return WarehouseError(f"The warehouse {warehouse.label} failed: {said}{code}. What to do: {advice}.")
 
 
 def _check_encoding(cursor: Cursor) -> None:

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
 
+def sentence(error: psycopg2.Error) -> str:
+    """What libpq or PostgreSQL said, on one line and with an end, so that advice can follow."""
+    said = " ".join(str(error).split()) or type(error).__name__
+    return said if said.endswith((".", "?", "!")) else f"{said}."
+
+
 @dataclass(frozen=True)
 class Warehouse:
     """A PostgreSQL database and the account to use it with.

@@ -9,7 +9,7 @@ import psycopg2
 
 from ingestion.api import Api, GraderApi, Patience
 from ingestion.errors import IngestionError
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse, sentence
 from ingestion.windows import Window
 from orchestration import wiring
 from orchestration.deliver import DeliveryError
@@ -73,7 +73,7 @@ def probe_warehouse(warehouse: Warehouse) -> str:
         finally:
             connection.close()
     except psycopg2.Error as error:
-        problem = f"{warehouse.label} cannot be reached: {' '.join(str(error).split())}. Check POSTGRES_* and the server."
+        problem = f"{warehouse.label} cannot be reached: {sentence(error)} Check POSTGRES_* and the server."
     else:
         if major < OLDEST_POSTGRES:
             problem = f"{warehouse.label} is PostgreSQL {major}; {OLDEST_POSTGRES} or newer is needed."

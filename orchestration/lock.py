@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timezone
 from typing import TYPE_CHECKING
 
 import psycopg2
 
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse, sentence
 from orchestration.errors import LockedError, StageError
 
 if TYPE_CHECKING:
@@ -31,10 +31,23 @@ GLANCE = 1.0
 # Any fixed number; "grader" as a big-endian integer, so that it is recognisable in pg_locks.
 LOCK_KEY = int.from_bytes(b"grader", "big")
 
-# A session that holds the lock says nothing more after taking it, so its last change of state is when it got it. Another
-# account's times are hidden from an ordinary one, its name is not.
+# The holder's name ends with when it took the lock, by the server's clock: another account's names are shown to everyone,
+# its times are not.
+TAKE = """
+    select case
+        when pg_try_advisory_lock(%s)
+            then set_config(
+                'application_name',
+                %s || to_char(clock_timestamp() at time zone 'UTC', ' YYYYMMDD"T"HH24MISS"Z"'),
+                false
+            )
+    end is not null
+"""
+NAME = re.compile(
+    r"(?P<name>.+) (?P<date>\d{4})(?P<month>\d\d)(?P<day>\d\d)T(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)Z"
+)
 HOLDER = """
-    select activity.application_name, activity.state_change, activity.pid
+    select activity.application_name, activity.pid
     from pg_locks as locks
     inner join pg_stat_activity as activity on locks.pid = activity.pid
     where locks.locktype = 'advisory' and locks.granted and locks.objsubid = 1
@@ -55,7 +68,7 @@ class Held:
         """Raise StageError unless the server still keeps the session that holds the lock.
 
         A restart of the server, an administrator, a lost network can end it while its owner works on; then another run may
-        be at work. Asked in a session of its own: what the lock's session last did tells others since when it is held.
+        be at work. Asked in a session of its own, which finds out at once where a dead line would keep the lock's waiting.
         """
         try:
             connection = self._warehouse.connect("grader-elt lock check")
@@ -66,13 +79,13 @@ class Held:
             finally:
                 connection.close()
         except psycopg2.Error as error:
-            problem = " ".join(str(error).split())
+            problem = sentence(error)
         else:
             if held:
                 return
-            problem = "the session that keeps other runs away has ended"
+            problem = "the session that keeps other runs away has ended."
         raise StageError(
-            f"This run no longer has {self._warehouse.label} to itself: {problem}. "
+            f"This run no longer has {self._warehouse.label} to itself: {problem} "
             "Nothing more was done; see whether the server was restarted, then run again."
         )
 
@@ -84,8 +97,9 @@ def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Ite
     `command` names the holder to others. With `wait` it waits for its turn. Raises LockedError, naming the holder and since
     when, if another run has the lock; StageError if the database cannot be reached.
     """
-    # PostgreSQL cuts application names at 63 bytes.
-    name = f"grader-elt {command} {socket.gethostname()[:20]}:{os.getpid()}"
+    # PostgreSQL cuts application names at 63 bytes, and 17 of them tell since when.
+    host, pid = socket.gethostname().encode("ascii", "replace").decode(), f":{os.getpid()}"
+    name = f"grader-elt {command} {host}"[: 63 - 17 - len(pid)] + pid
     connection = None
     problem = ""
     try:
@@ -95,12 +109,12 @@ def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Ite
             with connection.cursor() as cursor:
                 # The session idles while its owner works; a server that ends idle ones would end the lock.
                 cursor.execute("set idle_session_timeout = 0")
-                _acquire(cursor, warehouse, wait)
+                _acquire(cursor, warehouse, name, wait)
         except psycopg2.Error as error:
-            problem = " ".join(str(error).split())
+            problem = sentence(error)
         if problem:
             raise StageError(
-                f"The database {warehouse.label} cannot be reached: {problem}. Check POSTGRES_* and the server."
+                f"The database {warehouse.label} cannot be reached: {problem} Check POSTGRES_* and the server."
             )
         assert connection is not None
         yield Held(warehouse, connection)
@@ -109,11 +123,11 @@ def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Ite
             connection.close()
 
 
-def _acquire(cursor: Cursor, warehouse: Warehouse, wait: bool) -> None:
+def _acquire(cursor: Cursor, warehouse: Warehouse, name: str, wait: bool) -> None:
     """Take the lock; asks again and again rather than wait in the server, where Ctrl-C and timeouts would not work."""
     told = False
     while True:
-        cursor.execute("select pg_try_advisory_lock(%s)", (LOCK_KEY,))
+        cursor.execute(TAKE, (LOCK_KEY, name))
         if cursor.fetchall() == [(True,)]:
             return
         if not wait:
@@ -127,9 +141,12 @@ def _acquire(cursor: Cursor, warehouse: Warehouse, wait: bool) -> None:
 
 
 def _holder(cursor: Cursor) -> str:
-    """Who has the lock, and since when if this account may know."""
+    """Who has the lock, and since when."""
     cursor.execute(HOLDER, (LOCK_KEY,))
-    for name, since, _ in cursor.fetchall():
-        when = f", since {since.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC" if since else ""
-        return f"{name or 'another session'}{when}"
+    for name, _ in cursor.fetchall():
+        if parts := NAME.fullmatch(name):
+            return "{name}, since {date}-{month}-{day} {hour}:{minute}:{second} UTC".format(
+                **parts.groupdict()
+            )
+        return name or "another session"
     return "another session"

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta, timezone
 from json import dumps
@@ -31,6 +31,9 @@ with pipeline_lock(Warehouse(**json.loads(sys.argv[1])), sys.argv[2]):
     print("holding", flush=True)
     sys.stdin.read()
 """
+
+
+SINCE = r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
 
 
 @contextmanager
@@ -133,7 +136,7 @@ def test_a_server_that_ends_idle_sessions_does_not_end_the_lock(warehouse: Wareh
         assert not take(warehouse)
 
 
-def test_an_account_that_may_not_look_still_learns_the_holders_name(warehouse: Warehouse) -> None:
+def test_an_account_of_another_role_learns_who_has_it_and_since_when(warehouse: Warehouse) -> None:
     role = f"{warehouse.dbname}_other"
     execute(warehouse, f"create role {role} login password 'made-up'")
     try:
@@ -141,13 +144,46 @@ def test_an_account_that_may_not_look_still_learns_the_holders_name(warehouse: W
         other = replace(warehouse, host=host, user=role, password="made-up")
         with (
             holding(warehouse, "run"),
-            pytest.raises(LockedError, match="grader-elt run ") as caught,
+            pytest.raises(LockedError, match=f"grader-elt run .*, {SINCE}"),
             pipeline_lock(other, "build"),
         ):
             pytest.fail("two runs at once")
-        assert "since" not in str(caught.value)
     finally:
         execute(warehouse, f"drop role {role}")
+
+
+def test_a_long_host_name_leaves_room_for_the_rest(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "ä" + "h" * 80)
+    monkeypatch.setattr("os.getpid", lambda: 4_194_304)
+    with (
+        pipeline_lock(warehouse, "deliver"),
+        pytest.raises(LockedError, match=rf"grader-elt deliver \?h+:4194304, {SINCE}"),
+        pipeline_lock(warehouse, "build"),
+    ):
+        pytest.fail("two runs at once")
+
+
+def test_a_run_that_waited_has_it_since_it_got_it(
+    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[str] = []
+
+    def sleep(_: float) -> None:
+        waited.append("")
+        first.close()
+
+    first = ExitStack()
+    first.enter_context(pipeline_lock(warehouse, "run"))
+    monkeypatch.setattr("orchestration.lock.time.sleep", sleep)
+    with (
+        pipeline_lock(warehouse, "ingest", wait=True),
+        pytest.raises(LockedError, match=f"grader-elt ingest .*, {SINCE}"),
+        pipeline_lock(warehouse, "build"),
+    ):
+        pytest.fail("two runs at once")
+    assert waited
 
 
 def test_a_lock_of_somebody_elses_is_no_lock_of_ours(warehouse: Warehouse) -> None:
