@@ -28,7 +28,18 @@ PIPELINE = ("run", "ingest", "build", "deliver")
 
 
 def main(argv: list[str]) -> int:
-    """Run one command; returns the process's exit code."""
+    """Run one command; returns the process's exit code. A reader of the output that has seen enough ends it quietly."""
+    try:
+        code = _command(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still in the buffer has to go somewhere when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_STAGE_FAILED
+    return code
+
+
+def _command(argv: list[str]) -> int:
     # Everything this process makes may hold learners' data.
     os.umask(0o077)
     # dlt and dbt keep very many objects; looking through them again and again would be a tenth of a short run.
@@ -58,7 +69,9 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         logger.error("%s: interrupted; the next run takes up what is missing", options.command)
         return EXIT_STAGE_FAILED
-    except Exception:
+    except Exception as error:
+        if isinstance(error, BrokenPipeError) and options.command not in PIPELINE:
+            raise
         logger.exception("%s: unexpected error", options.command)
         return EXIT_STAGE_FAILED
 

@@ -106,11 +106,14 @@ class SmtpServer:
         return Delivery(self.name, True, self.target, f"{detail} by {self._where}")
 
     def check(self) -> str:
-        """Connect, secure the line, log in, and say goodbye. Raises DeliveryError; sends no mail."""
-        problem = self._persist(self._greet)
-        if problem:
-            raise DeliveryError(problem)
-        return f"{self._where} takes mail for {self.target}"
+        """Connect, secure the line, log in, and say goodbye, once. Raises DeliveryError; sends no mail."""
+        try:
+            self._greet()
+        except _Failed as failure:
+            problem = str(failure)
+        else:
+            return f"{self._where} takes mail for {self.target}"
+        raise DeliveryError(problem)
 
     @property
     def _where(self) -> str:
