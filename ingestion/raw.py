@@ -245,6 +245,7 @@ def _create(cursor: Cursor) -> None:
     cursor.execute("select to_regnamespace(%s) is null", (SCHEMA,))
     if cursor.fetchall()[0][0]:
         cursor.execute(f"create schema {SCHEMA}")
+    numbered_anew = False
     for table, columns in _TABLES.items():
         if not _exists(cursor, table):
             definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
@@ -259,6 +260,7 @@ def _create(cursor: Cursor) -> None:
         for name, kind in columns.items():
             if name not in there:
                 cursor.execute(f"alter table {SCHEMA}.{table} add column {name} {kind}")
+                numbered_anew |= (table, name) == ("attempts", "record_no")
     if not _exists(cursor, _INDEX):
         cursor.execute(
             f"create index {_INDEX} on {SCHEMA}.attempts using brin (record_no) with (autosummarize = on)"
@@ -266,6 +268,19 @@ def _create(cursor: Cursor) -> None:
     cursor.execute("select count(*) from raw.settled")
     if not cursor.fetchall()[0][0]:
         cursor.execute("insert into raw.settled (record_no) values (0)")
+    if numbered_anew:
+        _tell_of_new_numbers(cursor)
+
+
+def _tell_of_new_numbers(cursor: Cursor) -> None:
+    """The marts go by the records' numbers, and those they have seen are gone."""
+    cursor.execute("update raw.settled set record_no = 0")
+    cursor.execute("select exists (select from raw.attempts)")
+    if cursor.fetchall()[0][0]:
+        log.warning(
+            "The records in raw.attempts had no numbers (record_no) and were numbered anew."
+            " What to do: `make build FULL_REFRESH=1` once, so that the marts go by the new ones."
+        )
 
 
 def _exists(cursor: Cursor, relation: str) -> bool:
