@@ -39,20 +39,25 @@ class Scene:
                 connection.cursor().execute(statement)
 
     def put_back(self, state: str) -> None:
-        """Make the database empty, or as after one run ('loaded'), with the grader's answers of that time."""
+        """Make the database empty, or as after one run ('loaded'), with the grader's answers then; forget settings."""
         name = self.warehouse.dbname
         template = f"{name}_loaded" if state == "loaded" else "template0"
         self.administer(
             f"drop database if exists {name} with (force)", f"create database {name} template {template}"
         )
+        clone = self.nursery.clone
+        clone.settings.clear()
+        clone.ask(self.grader)
+        clone.use(self.warehouse)
         self.grader.records = later(records(1), 2) if state == "loaded" else records(1)
         self.grader.rule = lambda _window, _number: None
         self.grader.windows.clear()
+        self.grader.queries.clear()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    """A clone in which commands start at once."""
+    """A clone in which commands start at once, for all tests of a worker: each sets what it needs."""
     nursery = Nursery(make_clone(tmp_path_factory.mktemp("faults") / "a clone"))
     try:
         yield nursery
@@ -60,14 +65,12 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
         nursery.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def scene(server: Warehouse, nursery: Nursery) -> Iterator[Scene]:
     """The scene, with the database as after one run."""
     warehouse = replace(server, dbname=f"faults_{secrets.token_hex(6)}")
     with FakeApi().serving() as grader:
         scene = Scene(server, warehouse, nursery, grader, {})
-        nursery.clone.ask(grader)
-        nursery.clone.use(warehouse)
         try:
             scene.put_back("empty")
             done = nursery.run("run", *WINDOW, small_loads=True)

@@ -1,0 +1,82 @@
+"""A database whose disk is really full, while loading and while building: told clearly, good again once there is room."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from tests.faults.conftest import Scene
+from tests.faults.disks import KIB, Disk, file_limit, tablespace, whole_server
+from tests.faults.machine import LONG, Command
+from tests.faults.report import Tally
+from tests.faults.school import WINDOW, assert_sums_add_up, difference, later, marts, query, records
+
+Place = Callable[[], AbstractContextManager["Disk | None"]]
+# How the disk is made small, and how much room is left in bytes.
+LITTLE, SOME = 100 * KIB, 350 * KIB
+EVERY: list[tuple[Place, int]] = [
+    (tablespace, LITTLE),
+    (file_limit, 0),
+    (tablespace, SOME),
+    (whole_server, LITTLE),
+    (whole_server, SOME),
+    (file_limit, 300 * KIB),
+]
+
+
+@pytest.mark.parametrize(("place", "left"), EVERY if LONG else EVERY[:1])
+def test_a_full_disk(scene: Scene, tally: Tally, place: Place, left: int) -> None:
+    scene.put_back("empty")
+    with place() as found:
+        if found is None:
+            # Some other real bound, where this machine lets nobody mount.
+            with file_limit() as limited:
+                fill_while_loading_and_building(scene, tally, limited, 0)
+        else:
+            fill_while_loading_and_building(scene, tally, found, left)
+
+
+def fill_while_loading_and_building(scene: Scene, tally: Tally, disk: Disk, left: int) -> None:
+    elt, nursery = disk.server.elt, scene.nursery
+    nursery.clone.use(elt)
+    fault = f"disk full, {type(disk).__name__.lower()}"
+    # Something to load on top of, and one good load before the bad.
+    assert nursery.run("ingest", "--start", "2023-04-01", "--end", "2023-04-02").code == 0
+    disk.fill(left)
+    assert_told(nursery.run("run", *WINDOW, small_loads=True), disk)
+    room(disk)
+    assert nursery.run("run", *WINDOW, small_loads=True).code == 0
+    lost, doubled = difference(scene.expected["empty"], marts(elt))
+    tally.count(f"{fault}, while loading", lost=len(lost), doubled=len(doubled))
+    assert (lost, doubled) == ([], [])
+    assert_sums_add_up(elt)
+
+    before = marts(elt)
+    scene.grader.records = later(records(1), 2)
+    assert nursery.run("ingest", *WINDOW).code == 0
+    disk.fill(left)
+    assert_told(nursery.run("build"), disk)
+    room(disk)
+    kept = query(elt, "select count(*) from marts.attempts")
+    assert kept >= [(len(before["attempts"]),)]
+    again = nursery.run("build")
+    assert again.code == 0, again.output
+    lost, doubled = difference(scene.expected["loaded"], marts(elt))
+    tally.count(f"{fault}, while building", lost=len(lost), doubled=len(doubled))
+    assert (lost, doubled) == ([], [])
+    assert_sums_add_up(elt)
+
+
+def assert_told(failed: Command, disk: Disk) -> None:
+    assert failed.code == 1, failed.output
+    assert re.search(disk.told, failed.output), failed.output
+    assert "Traceback" not in failed.output
+
+
+def room(disk: Disk) -> None:
+    """Make room, and start the server again if it could not go on without."""
+    disk.enlarge()
+    disk.server.wait_until_ready()
