@@ -6,8 +6,10 @@ import base64
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -15,9 +17,10 @@ import pytest
 from embedded import postgres
 from tests.deliver.conftest import private_key
 from tests.faults.conftest import Scene
-from tests.faults.machine import HASTY, until
+from tests.faults.machine import HASTY, Command, until
 from tests.faults.report import Tally
-from tests.faults.school import START, WINDOW
+from tests.faults.school import START, WINDOW, query
+from tests.faults.test_overlap import begun, slow
 from tests.faults.test_server_killed import postmaster
 from tests.ingestion.fake_api import KEY, Reply, instant
 
@@ -93,11 +96,15 @@ def test_nothing_that_is_written_holds_a_secret(
         )
     )
     commands.append(scene.nursery.run("check", **settings))
+    commands += cut_off(scene, settings)
     try:
-        assert [command.code for command in commands] == [1, 0, 0, 1, 1, 1], [
+        assert [command.code for command in commands] == [1, 0, 0, 1, 1, 1, 1, 1, -9], [
             command.output for command in commands
         ]
         clone = scene.nursery.clone
+        assert list((clone.path / ".state").rglob("attempts.csv")), (
+            "a killed run leaves what it was about to load"
+        )
         folders = [clone.path / name for name in (".state", "logs", "out", "dbt_project")]
         made = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
         texts = [command.output for command in commands] + [
@@ -117,6 +124,35 @@ def test_nothing_that_is_written_holds_a_secret(
     finally:
         scene.put_back("empty")
         scene.administer(f"drop role {account}")
+
+
+def cut_off(scene: Scene, settings: dict[str, Any]) -> list[Command]:
+    """An ingest and a build whose sessions are ended, and a run that is killed: none may clean up as it likes."""
+    end_all = (
+        "select pg_terminate_backend(pid) from pg_stat_activity"
+        f" where datname = '{scene.warehouse.dbname}' and pid <> pg_backend_pid()"
+    )
+    waits = "select count(*) > 0 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    slow(scene, 0.5)
+    ingest = scene.nursery.start("ingest", *WINDOW, small_loads=True, **settings)
+    assert begun(ingest, "Fetched")
+    scene.administer(end_all)
+    ingest.wait()
+    killed = scene.nursery.start("run", *WINDOW, small_loads=True, **settings)
+    assert begun(killed, "Loaded")
+    with closing(scene.warehouse.connect()) as connection, connection.cursor() as cursor:
+        # The next load comes as far as its first word to the database.
+        cursor.execute("lock table raw.fetches in access exclusive mode")
+        assert until(lambda: killed.ended.is_set() or query(scene.warehouse, waits) == [(True,)])
+        killed.kill()
+    scene.grader.rule = lambda _window, _number: None
+    with closing(scene.warehouse.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("lock table marts.load_receipts in access exclusive mode")
+        build = scene.nursery.start("build", **settings)
+        assert until(lambda: build.ended.is_set() or query(scene.warehouse, waits) == [(True,)])
+        scene.administer(end_all)
+        build.wait()
+    return [ingest, build, killed]
 
 
 def test_no_other_process_gets_a_secret(scene: Scene, tally: Tally, tmp_path: Path) -> None:
