@@ -12,7 +12,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import psycopg2
@@ -104,7 +104,8 @@ def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Ite
     problem = ""
     try:
         try:
-            connection = warehouse.connect(name)
+            # A lost line must not hold up the end of a run either.
+            connection = warehouse.connect(name, tcp_user_timeout=30_000)
             connection.autocommit = True
             with connection.cursor() as cursor:
                 # The session idles while its owner works; a server that ends idle ones would end the lock.
@@ -117,7 +118,10 @@ def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Ite
                 f"The database {warehouse.label} cannot be reached: {problem} Check POSTGRES_* and the server."
             )
         assert connection is not None
-        yield Held(warehouse, connection)
+        try:
+            yield Held(warehouse, connection)
+        finally:
+            _release(connection)
     finally:
         if connection is not None:
             connection.close()
@@ -138,6 +142,12 @@ def _acquire(cursor: Cursor, warehouse: Warehouse, name: str, wait: bool) -> Non
             logger.info("waiting for another run: %s", _holder(cursor))
             told = True
         time.sleep(GLANCE)
+
+
+def _release(connection: Connection) -> None:
+    """Give the lock back: the server goes on with a closed session for a moment, and the next run may come at once."""
+    with suppress(psycopg2.Error), connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 
 def _holder(cursor: Cursor) -> str:
