@@ -53,7 +53,6 @@ REBUILT: Cases = {
     ),
     "a column of others in a mart": ("alter table marts.attempts add column note text",),
     "no indexes": (NO_INDEXES,),
-    "raw.attempts without numbers": ("alter table raw.attempts drop column record_no cascade",),
 }
 
 
@@ -92,9 +91,6 @@ def test_what_a_rebuild_mends(scene: Scene, tally: Tally, what: str, statements:
         assert done.code == 1, done.output
         assert "dbt build stopped: " in done.output
         assert "Traceback" not in done.output
-    if "record_no" in " ".join(statements):
-        assert "numbered anew" in done.output
-        assert "FULL_REFRESH=1" in done.output
     done = scene.nursery.run("build", "--full-refresh")
     assert done.code == 0, done.output
     assert_equal(scene, tally, what)
