@@ -147,8 +147,9 @@ def _chain(error: BaseException | None) -> Iterable[BaseException]:
             continue
         seen.add(id(current))
         yield current
-        stack.extend([current.__cause__, current.__context__, getattr(current, "reason", None)])
-        stack.extend(arg for arg in current.args if isinstance(arg, BaseException))
+        # urllib3 keeps what it wraps as `reason`; that of an SSLError is a text.
+        behind = (current.__cause__, current.__context__, getattr(current, "reason", None), *current.args)
+        stack.extend(error for error in behind if isinstance(error, BaseException))
 
 
 def _has(chain: Iterable[BaseException], *kinds: type[BaseException]) -> bool:

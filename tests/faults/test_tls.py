@@ -5,15 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from urllib.parse import urlsplit
 
 import certifi
 import pytest
 
 from ingestion.warehouse import Warehouse
-from tests.deliver.mail_server import Authority
+from tests.deliver.mail_server import PASSWORD as MAIL_PASSWORD
+from tests.deliver.mail_server import USER as MAIL_USER
+from tests.deliver.mail_server import Authority, Post, mail_server
 from tests.faults.conftest import Scene
+from tests.faults.machine import HASTY
 from tests.faults.report import Tally
-from tests.faults.school import WINDOW
+from tests.faults.school import WINDOW, query
 from tests.faults.tls import tls_front
 
 DATABASE = "s3cret/of+the database"
@@ -103,3 +107,48 @@ def test_a_database_without_tls(scene: Scene, tally: Tally, account: Warehouse) 
         assert done.code == 1, done.output
         assert "does not support SSL, but SSL was required" in done.output
         assert said == 0
+
+
+@pytest.mark.parametrize(("host", "whose"), [("127.0.0.1", "the public's"), ("localhost", "the server's")])
+def test_an_api_and_a_mail_server_that_are_not_who_they_should_be(
+    scene: Scene, tally: Tally, authority: Authority, host: str, whose: str
+) -> None:
+    scene.put_back("loaded")
+    before = query(scene.warehouse, "select count(*) from raw.fetches")
+    grader = urlsplit(scene.grader.url)
+    context = authority.server_context()
+    with (
+        tls_front(context, ("127.0.0.1", grader.port or 0)) as front,
+        mail_server(Post(), "starttls", context) as post,
+    ):
+        settings = {
+            "API_URL": f"https://{host}:{front.port}{grader.path}",
+            "SMTP_HOST": host,
+            "SMTP_PORT": str(post.port),
+            "SMTP_USER": MAIL_USER,
+            "SMTP_PASSWORD": MAIL_PASSWORD,
+            "EMAIL_FROM": "elt@example.org",
+            "EMAIL_TO": "boss@example.org",
+            "REQUESTS_CA_BUNDLE": certificate(authority, whose),
+            "SSL_CERT_FILE": certificate(authority, whose),
+        }
+        for command in (("run", *WINDOW), ("check",)):
+            done = scene.nursery.run(*command, patience=HASTY, **settings)
+            said = (
+                len(scene.grader.queries) + sum(map(len, front.heard)) + len(post.logged_in) + len(post.got)
+            )
+            tally.count("an API's and a mail server's certificate that is not to be trusted", leaked=said)
+            assert done.code == 1, done.output
+            assert re.search(r"its TLS certificate could not be verified.*check API_URL", done.output), (
+                done.output
+            )
+            assert f"the certificate of {host}:{post.port} is not to be trusted" in done.output
+            assert "Traceback" not in done.output
+            assert said == 0
+        assert query(scene.warehouse, "select count(*) from raw.fetches") == before
+        known = certificate(authority, "the server's")
+        settings |= {"REQUESTS_CA_BUNDLE": known, "SSL_CERT_FILE": known, "SMTP_HOST": "127.0.0.1"}
+        settings["API_URL"] = settings["API_URL"].replace("localhost", "127.0.0.1")
+        assert scene.nursery.run("check", **settings).code == 0
+        assert len(scene.grader.queries) == 1
+        assert post.logged_in == [MAIL_USER]
