@@ -6,8 +6,10 @@ import argparse
 import gc
 import json
 import logging
+import multiprocessing
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,12 +21,13 @@ from orchestration.logs import Tail, configure
 from orchestration.metrics import period_metrics
 from orchestration.roles import roles
 from orchestration.run import Run
-from orchestration.settings import Settings, read_settings
+from orchestration.settings import SECRETS, Settings, read_settings
 from orchestration.transform import Dbt
 
 logger = logging.getLogger(__name__)
 
 PIPELINE = ("run", "ingest", "build", "deliver")
+WITH_DBT = ("run", "build", "metrics", "docs")
 
 
 def main(argv: list[str]) -> int:
@@ -47,6 +50,7 @@ def _command(argv: list[str]) -> int:
     options = arguments.parse(argv)
     try:
         settings = read_settings()
+        _keep_from_children(SECRETS, options.command in WITH_DBT)
         window = arguments.window_of(options) if "start" in options else None
         tail, log_file = _configure(settings, verbose=options.command in PIPELINE)
     except GraderError as error:
@@ -74,6 +78,17 @@ def _command(argv: list[str]) -> int:
             raise
         logger.exception("%s: unexpected error", options.command)
         return EXIT_STAGE_FAILED
+
+
+def _keep_from_children(secrets: Sequence[str], with_dbt: bool) -> None:
+    """What this process starts gets its own environment less the secrets, which are read.
+
+    dbt puts the database's password in again, for itself; the helper that Python starts for dbt's locks is started before.
+    """
+    for name in secrets:
+        os.environ.pop(name, None)
+    if with_dbt:
+        multiprocessing.get_context("spawn").Lock()
 
 
 def _configure(settings: Settings, verbose: bool) -> tuple[Tail, Path]:
