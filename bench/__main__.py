@@ -104,8 +104,8 @@ def _report(sections: list[Section], about: list[tuple[str, str]]) -> str:
     text = (
         f"Medians of {ROUNDS}, measured in turns on one machine, {now}. Ratios are what counts. Seconds are those of "
         "whole processes, from start to end; processor time is that of the Python process, and of PostgreSQL's processes "
-        "with their housekeeping. Before each measure PostgreSQL writes a checkpoint. Goals are judged on the sizes "
-        "measured."
+        "with their housekeeping. Before each measure PostgreSQL writes a checkpoint. `at this size` "
+        "says that the goal is meant for more than was measured."
     )
     return "\n\n".join(
         [

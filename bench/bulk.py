@@ -14,14 +14,20 @@ from bench.sizes import ROUNDS, Sizes
 
 _NAMES = {
     "ingest": "product: HTTP to committed raw rows",
+    "ingest_nothing": "product: the same for a day without records",
     "copy": "psycopg2 COPY into one jsonb column, from files",
     "copy_http": "the same COPY, from the API",
     "insert": "psycopg2 execute_values, from files",
     "dlt": "dlt with its defaults, from files",
     "fetch": "fetching alone, one day at a time",
     "whole": "product: HTTP to tested marts",
+    "whole_nothing": "product: the same for a day without records",
     "duckdb": "DuckDB: files to daily metrics, nothing stored",
 }
+_NOTHING = "_nothing"
+_WHOLE = ("whole", "whole_nothing")
+# The records that the goals are meant for.
+_LARGE = 1_000_000
 _CLOSE = 1e-9
 
 
@@ -33,13 +39,16 @@ def beside_peers(place: Place, sizes: Sizes, say: Callable[[str], None]) -> Sect
     """Ingestion and the whole job beside their peers, in turns."""
     days = range(-sizes.bulk, 0)
     place.prepare(days)
-    # The first run in a folder makes dbt parse the project, which later ones don't.
-    place.task(place.fresh("bulk_whole"), "whole", range(-1, 0))
+    nothing = range(1)
+    for name in _WHOLE:
+        # The first build in a folder makes dbt parse the project, which later ones don't.
+        place.task(place.fresh(f"bulk_{name}"), "whole", nothing)
     costs: dict[str, list[Cost]] = {name: [] for name in _NAMES}
     for turn in range(ROUNDS):
         for name in _NAMES:
             warehouse = place.fresh(f"bulk_{name}")
-            outcome = place.task(warehouse, name, days)
+            task = name.removesuffix(_NOTHING)
+            outcome = place.task(warehouse, task, days if task == name else nothing)
             costs[name].append(outcome.cost)
             say(f"bulk, round {turn + 1}: {name} {outcome.cost.seconds:.1f} s")
             if name == "duckdb":
@@ -55,20 +64,17 @@ def beside_peers(place: Place, sizes: Sizes, say: Callable[[str], None]) -> Sect
 
 def _section(found: Mapping[str, Cost], records: int) -> Section:
     seconds = {name: cost.seconds for name, cost in found.items()}
-    rows = [
-        [
-            _NAMES[name],
-            *cells(cost),
-            f"{records / cost.seconds:,.0f}",
-            f"{cost.seconds / seconds['ingest' if name not in ('whole', 'duckdb') else 'whole']:.2f}",
-        ]
-        for name, cost in found.items()
-    ]
+    rows = []
+    for name, cost in found.items():
+        mine = seconds["whole" if name in (*_WHOLE, "duckdb") else "ingest"]
+        rate = "" if name.endswith(_NOTHING) else f"{records / cost.seconds:,.0f}"
+        rows.append([_NAMES[name], *cells(cost), rate, f"{cost.seconds / mine:.2f}"])
     lead = (
-        f"{records:,} records. Ratio: time over that of the product's ingestion, for the last two over that of its whole "
-        "job. The product asks the API over HTTP and its peers read files, which is to the product's disadvantage: see how "
-        "long fetching alone and COPY from the API take. In every round, each column of DuckDB's daily metrics was equal "
-        "to the product's for each day; one record in a hundred is repeated, corrected, oddly written or invalid."
+        f"{records:,} records. Ratio: time over that of the product's ingestion; for whole jobs and DuckDB over that of the "
+        "product's whole job. The product asks the API over HTTP and its peers read files, which is to the product's "
+        "disadvantage: see how long fetching alone and COPY from the API take. In every round, each column of DuckDB's "
+        "daily metrics was equal to the product's for each day; one record in a hundred is repeated, corrected, oddly "
+        "written or invalid."
     )
     return Section(
         "Bulk: beside its peers",
@@ -77,21 +83,27 @@ def _section(found: Mapping[str, Cost], records: int) -> Section:
             table(["what", *COST_HEAD, "records/s", "ratio"], rows),
             bars({_NAMES[name]: value for name, value in seconds.items()}, "seconds"),
         ],
-        [
-            _at_least("ingestion, beside COPY from files", seconds["copy"] / seconds["ingest"], 0.8),
-            _at_least("ingestion, beside dlt with defaults", seconds["dlt"] / seconds["ingest"], 8),
-            _at_least("ingestion, beside execute_values", seconds["insert"] / seconds["ingest"], 2),
-            _at_most("the whole job, beside DuckDB", seconds["whole"] / seconds["duckdb"], 2),
-        ],
+        _goals(seconds, records),
     )
 
 
-def _at_least(what: str, ratio: float, goal: float) -> Goal:
-    return Goal(what, f"≥ {goal:g} × its rate", f"{ratio:.2f} ×", ratio >= goal)
-
-
-def _at_most(what: str, ratio: float, goal: float) -> Goal:
-    return Goal(what, f"≤ {goal:g} × its time", f"{ratio:.2f} ×", ratio <= goal)
+def _goals(seconds: Mapping[str, float], records: int) -> list[Goal]:
+    goals = []
+    for name, words, least in (
+        ("copy", "COPY from files", 0.8),
+        ("dlt", "dlt with its defaults", 8.0),
+        ("insert", "execute_values", 2.0),
+    ):
+        ratio = seconds[name] / seconds["ingest"]
+        beyond = seconds[name] / (seconds["ingest"] - seconds["ingest_nothing"])
+        told = f"{ratio:.2f} × ({beyond:.2f} × beyond start-up)"
+        what = f"ingestion of {records:,}, beside {words}"
+        goals.append(Goal(what, f"≥ {least:g} × its rate", told, ratio >= least, records >= _LARGE))
+    ratio = seconds["whole"] / seconds["duckdb"]
+    beyond = (seconds["whole"] - seconds["whole_nothing"]) / seconds["duckdb"]
+    told = f"{ratio:.2f} × ({beyond:.2f} × beyond start-up)"
+    what = f"the whole job of {records:,}, beside DuckDB"
+    return [*goals, Goal(what, "≤ 2 × its time", told, ratio <= 2, records >= _LARGE)]
 
 
 def _metrics(place: Place, like: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -153,6 +165,7 @@ def backfills(place: Place, sizes: Sizes, say: Callable[[str], None]) -> Section
                 "the same within 10 %",
                 f"{100 * spread:.0f} % apart",
                 spread <= 0.1,
+                max(sizes.backfills) >= 100,
             ),
         ],
     )

@@ -14,16 +14,21 @@ _WIDTH, _HEIGHT = 64, 16
 
 @dataclass(frozen=True)
 class Goal:
-    """What should be reached, what was measured, and whether that is enough."""
+    """What should be reached, what was measured, and whether that is enough.
+
+    `large`: the sizes are those the goal is meant for; at smaller ones start-up weighs more, and history less.
+    """
 
     what: str
     goal: str
     measured: str
     met: bool
+    large: bool = True
 
     def row(self) -> list[str]:
         """Its line of the table of goals."""
-        return [self.what, self.goal, self.measured, "met" if self.met else "**not met**"]
+        verdict = "met" if self.met else "**not met**"
+        return [self.what, self.goal, self.measured, verdict if self.large else f"{verdict} at this size"]
 
 
 @dataclass
