@@ -38,6 +38,11 @@ class Cost:
     server: float | None
     peak_mb: float
 
+    @property
+    def work(self) -> float:
+        """Processor seconds in all, as far as they are known."""
+        return self.processor + (self.server or 0)
+
 
 @dataclass(frozen=True)
 class Outcome:

@@ -44,5 +44,5 @@ class Sizes:
         )
 
 
-SMALL = Sizes(10_000, bulk=10, backfills=(1, 10, 30), refreshes=(10, 50), histories=(5, 50))
+SMALL = Sizes(10_000, bulk=10, backfills=(1, 10, 30), refreshes=(5, 50), histories=(5, 50))
 FULL = Sizes(10_000, bulk=100, backfills=(1, 10, 100), refreshes=(100, 500), histories=(5, 50, 500, 2_000))
