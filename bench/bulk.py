@@ -14,14 +14,14 @@ from bench.sizes import ROUNDS, Sizes
 
 _NAMES = {
     "ingest": "product: HTTP to committed raw rows",
-    "ingest_nothing": "product: the same for a day without records",
+    "ingest_nothing": "product: ingestion of a day without records",
     "copy": "psycopg2 COPY into one jsonb column, from files",
     "copy_http": "the same COPY, from the API",
     "insert": "psycopg2 execute_values, from files",
     "dlt": "dlt with its defaults, from files",
     "fetch": "fetching alone, one day at a time",
     "whole": "product: HTTP to tested marts",
-    "whole_nothing": "product: the same for a day without records",
+    "whole_nothing": "product: whole job of a day without records",
     "duckdb": "DuckDB: files to daily metrics, nothing stored",
 }
 _NOTHING = "_nothing"
