@@ -60,9 +60,9 @@ format: $(BIN)/pytest ## put the code in shape
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(BIN)/dbt ## measure the product beside its peers into out/bench.md (FULL=1 for the large sizes)
+bench: $(BIN)/dbt ## measure the product beside its peers into out/bench.md (FULL=1 for the large sizes, HISTORIES=50000,500000)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt >&2
-	@$(BIN)/python -m bench $(if $(FULL),--full)
+	@$(BIN)/python -m bench $(if $(FULL),--full) $(if $(HISTORIES),--histories $(HISTORIES))
 
 audit: $(BIN)/pytest ## look for known vulnerabilities in the pinned packages
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
