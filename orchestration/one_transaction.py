@@ -7,6 +7,7 @@ takes for transactions are savepoints in it. Whoever opened the session commits 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
 
     from ingestion.warehouse import Warehouse
+
+_COMMIT = re.compile(r"\s*(/\*.*?\*/)?\s*commit\s*;?\s*", re.IGNORECASE | re.DOTALL)
 
 
 @contextmanager
@@ -29,6 +32,7 @@ def one_transaction(warehouse: Warehouse) -> Iterator[Connection]:
     # Loads the adapter only where dbt is used: commands that don't need it shouldn't wait for it.
     from dbt.adapters.postgres.connections import PostgresConnectionManager
     from dbt.adapters.postgres.impl import PostgresAdapter
+    from dbt_common.exceptions import DbtRuntimeError
 
     session = warehouse.connect("grader-elt dbt")
 
@@ -42,8 +46,25 @@ def one_transaction(warehouse: Warehouse) -> Iterator[Connection]:
             return connection
 
         def begin(self) -> None:
-            self._transact("savepoint of_dbt")
-            self.get_thread_connection().transaction_open = True
+            connection = self.get_thread_connection()
+            if not connection.transaction_open:
+                self._transact("savepoint of_dbt")
+                connection.transaction_open = True
+
+        @classmethod
+        def close(cls, connection: Any) -> Any:
+            # dbt gives up what it has not committed; here a build that goes wrong is given up as a whole.
+            if connection.transaction_open and can_commit(session):
+                _execute(session, "release savepoint of_dbt")
+                connection.transaction_open = False
+            return super().close(connection)
+
+        def add_query(self, sql: str, auto_begin: bool = True, *rest: Any, **options: Any) -> Any:
+            # A statement that fails outside of a savepoint would break the whole transaction; a `commit`, which dbt sends
+            # before hooks that are to run after one, would end it.
+            if _COMMIT.fullmatch(sql):
+                raise DbtRuntimeError("a build is one transaction: hooks can't run before or after it")
+            return super().add_query(sql, True, *rest, **options)
 
         def commit(self) -> None:
             self._transact("release savepoint of_dbt")

@@ -125,13 +125,19 @@
         {{ return(true) }}
     {%- endif -%}
     {%- set receipts = load_receipts_relation() -%}
-    {%- if receipts is none -%}
+    {%- if receipts is none or not has_columns(receipts, ['report_timezone', 'rules_version']) -%}
         {{ return(false) }}
     {%- endif -%}
     {%- set found = run_query(
         "select coalesce(bool_and(report_timezone = '" ~ report_timezone() ~ "' and rules_version = " ~ var('rules_version') ~ "), false) from " ~ receipts
     ) -%}
     {{ return(found.columns[0].values()[0]) }}
+{%- endmacro %}
+
+
+{% macro has_columns(relation, names) -%}
+    {%- set there = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
+    {{ return(names | reject('in', there) | list | length == 0) }}
 {%- endmacro %}
 
 

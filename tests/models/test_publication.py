@@ -181,7 +181,7 @@ def _index_of(models: Models, mart: str) -> str:
         "select indexname from pg_indexes where schemaname = 'marts' and tablename = %s and indexdef like '%%(record_no)'",
         [mart],
     )
-    return str(row["indexname"])
+    return f'"{row["indexname"]}"'
 
 
 def _load(models: Models, grader: Grader, oracle: Oracle) -> None:
