@@ -114,16 +114,27 @@ counted_days as materialized (
 
 ),
 
+-- as an array: the planner takes it for a few days and looks them up by index, where a join would be planned for many more
+learner_days_counted as (
+
+    select * from learner_days
+    {%- if is_incremental() %}
+
+    where activity_date = any(array(select counted_days.activity_date from counted_days))
+    {%- endif %}
+
+),
+
 counts as (
 
     select
         counted_days.activity_date,
         {{ set_counts() }},
-        max(learner_days.record_no) as record_no
+        max(learner_days_counted.record_no) as record_no
 
     from counted_days
 
-    left join learner_days on counted_days.activity_date = learner_days.activity_date
+    left join learner_days_counted on counted_days.activity_date = learner_days_counted.activity_date
 
     group by counted_days.activity_date
 
@@ -137,13 +148,28 @@ first_correct as (
 
     from learner_tasks
 
-    where first_correct_date in (select counted_days.activity_date from counted_days)
+    where first_correct_date is not null
+    {%- if is_incremental() %}
+        and first_correct_date = any(array(select counted_days.activity_date from counted_days))
+    {%- endif %}
 
     group by first_correct_date
 
 ),
 
 -- from here on, what depends on other days: first for the days after those known, from all learners who can count there
+later_learner_days as materialized (
+
+    select
+        user_id,
+        activity_date
+
+    from learner_days
+
+    where activity_date > date '{{ last_known_day }}' - 29
+
+),
+
 later_activity as materialized (
 
     select
@@ -152,9 +178,7 @@ later_activity as materialized (
         lead(activity_date) over of_learner as next_date,
         lag(activity_date) over of_learner as previous_date
 
-    from learner_days
-
-    where activity_date > date '{{ last_known_day }}' - 29
+    from later_learner_days
 
     window of_learner as (partition by user_id order by activity_date)
 

@@ -11,7 +11,8 @@
     )
 }}
 
--- `not materialized`: what is read more than once is read by its indexes, not copied as a whole first
+-- `not materialized`: what is read more than once is read by its indexes, not copied as a whole first; `materialized` below: the few
+-- attempts of changed tasks are looked up once
 with attempts as not materialized (
 
     select * from {{ ref('attempts') }}
@@ -30,7 +31,7 @@ changed as (
 
 {% endif -%}
 
-attempts_of_tasks as not materialized (
+attempts_of_tasks as {{ 'materialized' if is_incremental() else 'not materialized' }} (
 
     select
         attempts.learner_task_id,

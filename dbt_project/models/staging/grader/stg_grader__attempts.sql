@@ -196,7 +196,7 @@ attempts_judged as (
         record_no,
         case
             when cardinality(rejection_reasons) = 0
-                then {{ hash_id([
+                then {{ timed_hash_id('created_at_instant', [
                     'attempt_type_text', 'extract(epoch from created_at_instant)::text', 'user_id_text', 'lis_result_sourcedid_text'
                 ]) }}
         end as attempt_id,
