@@ -82,8 +82,8 @@ def _settings(port: int) -> dict[str, str]:
         "maintenance_work_mem": f"{min(max(memory // 32, 64), 256)}MB",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
-        # No server follows this one: what is built in a transaction goes to disk once, and not into the log as well. The log's pages
-        # are mostly of indexes over hashes, which compressing does not make smaller.
+        # No server follows this one: a table made and filled in one transaction goes to disk once, and not into the log as
+        # well. What does is mostly pages of indexes over hashes, which compressing does not make smaller.
         "wal_level": "minimal",
         "max_wal_senders": "0",
         "wal_compression": "off",
