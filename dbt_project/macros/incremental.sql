@@ -44,16 +44,19 @@
 
 
 {#
-  Replaces dbt's own macro, which decides whether the table is exchanged. A table made anew keeps its place and gets other
-  rows instead: readers are never made to wait nor see it gone, and privileges and other people's views on it stay. Only
-  a table with other columns or indexes than the model has now is exchanged.
+  Replaces dbt's own macro, which decides whether the table of a model made anew is exchanged. That is the fastest, but whoever reads the
+  table would have to wait for the end of the build, and would lose privileges and views on it. So a mart (`kept_in_place` in
+  its meta) gets other rows instead, as long as its columns and indexes are those of the model.
 #}
 {% macro should_full_refresh() -%}
     {%- if not execute or not remaking() -%}
         {{ return(false) }}
     {%- endif -%}
     {%- set relation = adapter.get_relation(this.database, this.schema, this.table) -%}
-    {{ return(relation is none or columns_of(relation) != columns_of_query(sql) or indexes_of(relation) != configured_indexes()) }}
+    {%- if relation is none or not config.get('meta', {}).get('kept_in_place') -%}
+        {{ return(true) }}
+    {%- endif -%}
+    {{ return(columns_of(relation) != columns_of_query(sql) or indexes_of(relation) != configured_indexes()) }}
 {%- endmacro %}
 
 
