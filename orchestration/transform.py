@@ -95,6 +95,8 @@ class Dbt:
                 if result.result is None:
                     raise StageError(f"dbt could not build: {_cause(result)}")
                 build = _summarise(result.result, session)
+                if not result.success and not build.failures:
+                    raise StageError(f"dbt did not build everything: {_cause(result)}. Nothing was published.")
                 if not build.failures:
                     if not can_commit(session):
                         raise StageError(
