@@ -82,7 +82,7 @@ class Dbt:
         """
         # Unit tests judge the code, not the data: they belong to `make test`. One thread, because there is one session.
         arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", "1"]
-        problem = ""
+        published = "Nothing was published"
         try:
             with one_transaction(self.warehouse) as session:
                 result = self._invoke([*arguments, "--full-refresh"] if full_refresh else arguments)
@@ -96,19 +96,22 @@ class Dbt:
                     raise StageError(f"dbt could not build: {_cause(result)}")
                 build = _summarise(result.result, session)
                 if not result.success and not build.failures:
-                    raise StageError(f"dbt did not build everything: {_cause(result)}. Nothing was published.")
+                    raise StageError(
+                        f"dbt did not build everything: {_cause(result)}. Nothing was published."
+                    )
                 if not build.failures:
                     if not can_commit(session):
                         raise StageError(
                             "dbt left a broken transaction behind; nothing was published. See the log."
                         )
                     before_publishing()
+                    published = "Either everything was published or nothing"
                     session.commit()
                 return build
         except psycopg2.Error as error:
             problem = one_line(str(error))
         raise StageError(
-            f"The build could not use the database {self.warehouse.label}: {problem}. Nothing was published; "
+            f"The build could not use the database {self.warehouse.label}: {problem}. {published}; "
             "check POSTGRES_* and the server, then run again."
         )
 
