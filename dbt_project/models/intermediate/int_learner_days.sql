@@ -47,6 +47,11 @@ learner_days as (
     {%- endif %}
 
     group by user_id, activity_date
+    {%- if not is_incremental() %}
+
+    -- a day's rows next to each other, as later builds add them: days are what they are read by
+    order by activity_date
+    {%- endif %}
 
 )
 

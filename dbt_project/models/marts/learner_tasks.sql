@@ -5,7 +5,7 @@
         indexes=[
             {'columns': ['learner_task_id'], 'unique': true},
             {'columns': ['user_id']},
-            {'columns': ['first_correct_date']},
+            {'columns': ['first_correct_date', 'attempts_to_first_correct']},
             {'columns': ['record_no']},
         ],
     )
