@@ -35,7 +35,7 @@ INDEXES = {
     "marts.attempts btree (record_no)": "what changed since the last build",
     "marts.learner_tasks btree (learner_task_id) unique": "the learner's task to merge into",
     "marts.learner_tasks btree (user_id)": "whether a period's learner was there before",
-    "marts.learner_tasks btree (first_correct_date, attempts_to_first_correct)": "how many attempts the tasks first solved on a day took",
+    "marts.learner_tasks btree (first_correct_date, attempts_to_first_correct)": "what a day's first solved tasks took",
     "marts.learner_tasks btree (record_no)": "what changed since the last build",
     "marts.rejected_attempts btree (rejected_record_id) unique": "whether the same record was rejected before",
     "marts.rejected_attempts btree (record_no)": "what was rejected since the last build",
