@@ -32,9 +32,11 @@ def main() -> int:
         sizes = sizes.of_histories(arguments.histories)
     folder = Path(arguments.folder or tempfile.gettempdir())
     free = shutil.disk_usage(folder).free
-    if free < sizes.room:
+    parts = arguments.only or _PARTS
+    room = sizes.room("growth" in parts)
+    if free < room:
         print(
-            f"About {sizes.room / _GIB:.0f} GiB are needed in {folder}, {free / _GIB:.0f} are free: "
+            f"About {room / _GIB:.0f} GiB are needed in {folder}, {free / _GIB:.0f} are free: "
             "name another folder with --folder, or smaller --histories.",
             file=sys.stderr,
         )
@@ -44,7 +46,7 @@ def main() -> int:
             tempfile.TemporaryDirectory(prefix="grader-bench-", dir=folder) as name,
             opened(Path(name) / "place", sizes.per_day) as place,
         ):
-            _write_all(place, sizes, arguments.only or _PARTS, arguments.output)
+            _write_all(place, sizes, parts, arguments.output)
     except (DifferentFiguresError, UnknownRelationError, TaskFailedError) as error:
         print(error, file=sys.stderr)
         return 1

@@ -31,9 +31,11 @@ class Sizes:
             self, histories=days, refreshes=tuple(n for n in self.refreshes if n <= days[-1]) or days[-1:]
         )
 
-    @property
-    def room(self) -> int:
-        """About how many bytes of disk are needed."""
+    def room(self, with_histories: bool = True) -> int:
+        """About how many bytes of disk are needed, for all measures or for those of `bulk` and `backfills` alone."""
+        if not with_histories:
+            most = max(*self.backfills, self.bulk)
+            return 2 * most * self.per_day * (_ROOM_EACH + _ROOM_COPY) + (1 << 30)
         refreshed = sum(self.refreshes) * (_ROOM_EACH + _ROOM_COPY)
         kept = sum(self.histories) * _ROOM_EACH
         longest = max(*self.histories, *self.refreshes, self.bulk)
