@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
+
     from ingestion.warehouse import Warehouse
 
 _DAILY = Path(__file__).with_name("daily_metrics.duckdb.sql")
@@ -21,8 +23,15 @@ _FIELDS = ("oauth_consumer_key", "lis_result_sourcedid", "lis_outcome_service_ur
 def copy(warehouse: Warehouse, bodies: Iterable[bytes]) -> None:
     """psycopg2's COPY of the records' own texts into one jsonb column: nothing is decoded, nothing is checked."""
     with closing(warehouse.connect()) as connection, connection, connection.cursor() as cursor:
-        cursor.execute("create table peer_copy (record jsonb not null)")
+        _prepare(connection, "create table peer_copy (record jsonb not null)")
         cursor.copy_expert("copy peer_copy from stdin", _Lines(_texts(bodies)), size=1 << 20)
+
+
+def _prepare(connection: Connection, statement: str) -> None:
+    """Make a table that is there before the load, as a daily one's is; one made by the load's transaction is not logged."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.commit()
 
 
 def insert(warehouse: Warehouse, bodies: Iterable[bytes]) -> None:
@@ -30,7 +39,7 @@ def insert(warehouse: Warehouse, bodies: Iterable[bytes]) -> None:
     from psycopg2.extras import execute_values
 
     with closing(warehouse.connect()) as connection, connection, connection.cursor() as cursor:
-        cursor.execute("create table peer_insert (record jsonb not null)")
+        _prepare(connection, "create table peer_insert (record jsonb not null)")
         rows = ((text.decode(),) for text in _texts(bodies))
         execute_values(cursor, "insert into peer_insert values %s", rows, "(%s::jsonb)", page_size=1000)
 
