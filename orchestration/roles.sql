@@ -79,21 +79,22 @@ grant select on all tables in schema raw to grader_transformer;
 grant select on all tables in schema marts to grader_reporter;
 do $$
 declare
-    maker name;
+    made record;
 begin
-    for maker in
-        select rolname
-        from pg_roles
-        where not rolsuper and pg_has_role(oid, 'grader_loader', 'member')
+    for made in
+        select
+            makers.rolname as maker,
+            hand_over.*
+        from pg_roles as makers
+        cross join (
+            values
+                ('raw', 'grader_loader', 'grader_transformer'),
+                ('marts', 'grader_transformer', 'grader_reporter')
+        ) as hand_over (space, role, reader)
+        where not makers.rolsuper
+            and pg_has_role(makers.oid, hand_over.role, 'member')
     loop
-        execute format('alter default privileges for role %I in schema raw grant select on tables to grader_transformer', maker);
-    end loop;
-    for maker in
-        select rolname
-        from pg_roles
-        where not rolsuper and pg_has_role(oid, 'grader_transformer', 'member')
-    loop
-        execute format('alter default privileges for role %I in schema marts grant select on tables to grader_reporter', maker);
+        execute format('alter default privileges for role %I in schema %I grant select on tables to %I', made.maker, made.space, made.reader);
     end loop;
 end
 $$;
