@@ -128,19 +128,16 @@
         {{ return(true) }}
     {%- endif -%}
     {%- set receipts = load_receipts_relation() -%}
-    {%- if receipts is none or not has_columns(receipts, ['report_timezone', 'rules_version']) -%}
+    {%- if receipts is none -%}
         {{ return(false) }}
     {%- endif -%}
+    {#- as JSON, so that receipts of an earlier version, which lack a column, are simply not as now -#}
     {%- set found = run_query(
-        "select coalesce(bool_and(report_timezone = '" ~ report_timezone() ~ "' and rules_version = " ~ var('rules_version') ~ "), false) from " ~ receipts
+        "select coalesce(bool_and(coalesce(receipt ->> 'report_timezone' = '" ~ report_timezone()
+        ~ "' and receipt ->> 'rules_version' = '" ~ var('rules_version') ~ "', false)), false)"
+        ~ " from " ~ receipts ~ " as receipts cross join lateral to_jsonb(receipts) as receipt"
     ) -%}
     {{ return(found.columns[0].values()[0]) }}
-{%- endmacro %}
-
-
-{% macro has_columns(relation, names) -%}
-    {%- set there = adapter.get_columns_in_relation(relation) | map(attribute='name') | list -%}
-    {{ return(names | reject('in', there) | list | length == 0) }}
 {%- endmacro %}
 
 

@@ -6,6 +6,8 @@
     )
 }}
 
+{#- asked once: each answer is a query -#}
+{%- set incremental = is_incremental() %}
 {%- set after = last_record_no() %}
 {%- set last_known_day = last_known_day() %}
 
@@ -40,7 +42,7 @@ calendar as (
 
 ),
 
-{% if is_incremental() -%}
+{% if incremental -%}
 
 known as not materialized (
 
@@ -91,7 +93,7 @@ counted_days as materialized (
 
     select activity_date
     from calendar
-    {%- if is_incremental() %}
+    {%- if incremental %}
     where activity_date not in (select known.activity_date from known)
 
     union
@@ -118,7 +120,7 @@ counted_days as materialized (
 learner_days_counted as (
 
     select * from learner_days
-    {%- if is_incremental() %}
+    {%- if incremental %}
 
     where activity_date = any(array(select counted_days.activity_date from counted_days))
     {%- endif %}
@@ -149,7 +151,7 @@ first_correct as (
     from learner_tasks
 
     where first_correct_date is not null
-    {%- if is_incremental() %}
+    {%- if incremental %}
         and first_correct_date = any(array(select counted_days.activity_date from counted_days))
     {%- endif %}
 
@@ -211,7 +213,7 @@ later_uniques as (
 
 ),
 
-{% if is_incremental() -%}
+{% if incremental -%}
 
 -- then for the days known: who comes in late changes them, by what that learner alone changes
 late_learner_days as materialized (
@@ -362,7 +364,7 @@ counted as (
     from counts
 
     left join first_correct on counts.activity_date = first_correct.activity_date
-    {%- if is_incremental() %}
+    {%- if incremental %}
 
     union all
 
@@ -405,7 +407,7 @@ over_days as (
     left join later_new_users on calendar.activity_date = later_new_users.activity_date
 
     where calendar.activity_date > date '{{ last_known_day }}'
-    {%- if is_incremental() %}
+    {%- if incremental %}
 
     union all
 
