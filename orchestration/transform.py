@@ -15,9 +15,8 @@ from zoneinfo import ZoneInfo
 
 import psycopg2
 
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse, sentence
 from orchestration.deliver.samples import sample_rows
-from orchestration.deliver.words import one_line
 from orchestration.errors import StageError
 from orchestration.one_transaction import can_commit, one_transaction
 from orchestration.settings import ROOT
@@ -109,9 +108,9 @@ class Dbt:
                     session.commit()
                 return build
         except psycopg2.Error as error:
-            problem = one_line(str(error))
+            problem = sentence(error)
         raise StageError(
-            f"The build could not use the database {self.warehouse.label}: {problem}. {published}; "
+            f"The build could not use the database {self.warehouse.label}: {problem} {published}; "
             "check POSTGRES_* and the server, then run again."
         )
 
