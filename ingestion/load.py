@@ -1,7 +1,7 @@
 """dlt: one batch of answers -> one load package -> committed rows of `raw.attempts` and `raw.fetches`.
 
-Records go the fast way: a CSV file of our own that dlt imports with COPY, one for each load, so that rows
-arrive in order. Each load has a fresh pipeline folder and restores no state: the warehouse alone knows what
+Records go the fast way: a file of our own that is made for COPY, one for each load, so that rows arrive in
+order. dlt imports it under the name of CSV, for it knows no name for COPY's binary format. Each load has a fresh pipeline folder and restores no state: the warehouse alone knows what
 has been loaded. A job is never tried twice, for a COPY whose commit was not acknowledged may have happened.
 """
 
@@ -78,11 +78,13 @@ class RefusedError(LoadError):
 
 @dataclass(frozen=True)
 class Staged:
-    """A load package that is ready to go. `written` tells the answers in it, without their records."""
+    """A load package that is ready to go. `written` tells the answers in it, without their records, `rows` the
+    file that has them.
+    """
 
     pipeline: dlt.Pipeline
     folder: Path
-    csv: Path
+    rows: Path
     load_id: str
     written: list[Fetched]
 
@@ -123,16 +125,16 @@ class Loader:
     def stage(self, answers: Iterable[Fetched]) -> Staged:
         """Write `answers`, drawn one by one, into a new load package. Raises LoadError."""
         folder = self.new_folder()
-        csv = folder / "attempts.csv"
+        rows = folder / "attempts.rows"
         written: list[Fetched] = []
         load_ids: list[str] = []
 
         @dlt.resource(name="attempts", write_disposition="append", columns=_ATTEMPTS)
         def attempts() -> Iterator[Any]:
             load_ids.append(load_package_state()["load_id"])
-            written.extend(spool.write(csv, answers, load_ids[0]))
+            written.extend(spool.write(rows, answers, load_ids[0]))
             if records := sum(answer.records for answer in written):
-                yield dlt.mark.with_file_import(str(csv), "csv", records)
+                yield dlt.mark.with_file_import(str(rows), "csv", records)
 
         @dlt.resource(name="fetches", write_disposition="append", columns=_FETCHES)
         def fetches() -> Iterator[Any]:
@@ -154,7 +156,7 @@ class Loader:
             pipeline.extract(grader(), workers=1)
             pipeline.normalize()
             pipeline.deactivate()
-            return Staged(pipeline, folder, csv, load_ids[0], written)
+            return Staged(pipeline, folder, rows, load_ids[0], written)
         except Exception as error:  # noqa: BLE001 dlt's own hold the URL with the password
             failure = self._failure("could not be prepared", error)
         raise failure
@@ -162,7 +164,7 @@ class Loader:
     def commit(self, staged: Staged) -> None:
         """Bring the package into the warehouse, as a whole.
 
-        Raises RefusedError when PostgreSQL can't take some record (`staged.csv` is still there then),
+        Raises RefusedError when PostgreSQL can't take some record (`staged.rows` is still there then),
         LoadError when anything else goes wrong.
         """
         began = time.monotonic()
@@ -185,7 +187,7 @@ class Loader:
 
     def unpacked(self, staged: Staged) -> Iterator[Fetched]:
         """The answers of a package that was refused, one by one, as they were handed to `stage`."""
-        return spool.restored(staged.csv, staged.written, staged.load_id, staged.folder)
+        return spool.restored(staged.rows, staged.written, staged.load_id, staged.folder)
 
     def drop(self, staged: Staged) -> None:
         """Remove the package's files."""
@@ -217,25 +219,26 @@ class Loader:
 
 
 class _CopyJob(PostgresCsvCopyJob):
-    """dlt's own, for the quoting of our file, and in steps large enough not to wait for the other threads all
+    """dlt's own, for the format of our file, and in steps large enough not to wait for the other threads all
     the time.
     """
 
     def run(self) -> None:
         client = self._job_client.sql_client
-        with open(self._file_path, "rb") as file:
-            columns = file.readline().decode().strip()
-            copy = (
-                f"COPY {client.make_qualified_table_name(self.load_table_name)} ({columns}) FROM STDIN"
-                f" WITH (FORMAT csv, ENCODING 'UTF8', QUOTE E'{_in_sql(spool.QUOTE)}',"
-                f" DELIMITER E'{_in_sql(spool.DELIMITER)}')"
-            )
-            with client.begin_transaction(), client.native_connection.cursor() as cursor:
-                cursor.copy_expert(copy, file, size=_COPY_STEP)
+        copy = (
+            f"COPY {client.make_qualified_table_name(self.load_table_name)} ({', '.join(spool.COLUMNS)}) FROM STDIN"
+            " WITH (FORMAT binary, ENCODING 'UTF8')"
+        )
+        with (
+            open(self._file_path, "rb") as file,
+            client.begin_transaction(),
+            client.native_connection.cursor() as cursor,
+        ):
+            cursor.copy_expert(copy, file, size=_COPY_STEP)
 
 
 class _Client(PostgresClient):
-    """dlt's client for PostgreSQL, with the job above for CSV files."""
+    """dlt's client for PostgreSQL, with the job above for our files."""
 
     def create_load_job(
         self, table: PreparedTableSchema, file_path: str, load_id: str, restore: bool = False
@@ -251,10 +254,6 @@ class _Postgres(postgres):
     @property
     def client_class(self) -> type[PostgresClient]:
         return _Client
-
-
-def _in_sql(character: str) -> str:
-    return f"\\x{ord(character):02x}"
 
 
 class _Context(RunContext):

@@ -122,7 +122,6 @@ def ingest(
         report.slices = len(todo)
         if todo:
             _Ingest(api, warehouse, todo, work_dir, progress, check, pace, cursor, report).run()
-            raw.summarize(cursor)
     report.seconds = time.monotonic() - began
     log.info(
         "Ingested %d records (%d repaired, %d kept as text) of %d slices in %d loads, %.1f s.",

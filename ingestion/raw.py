@@ -66,6 +66,7 @@ def prepare(warehouse: Warehouse) -> int:
         _check_encoding(cursor)
         _create(cursor)
         _wait_for_writers(cursor)
+        _summarize(cursor)
         removed = remove_unfinished(cursor)
         settle(cursor)
         return removed
@@ -129,6 +130,23 @@ def _wait_for_writers(cursor: Cursor) -> None:
             cursor.execute(f"lock table {SCHEMA}.{table} in share row exclusive mode")
 
 
+def _summarize(cursor: Cursor) -> None:
+    """Bring the index on the records' numbers up to date, if this account owns it.
+
+    Autovacuum does it too, in time. The records of the load that is about to come don't need it: everything that reads
+    the newest records has to read them all.
+    """
+    cursor.execute(
+        """
+        select c.oid from pg_catalog.pg_class c
+        where c.oid = to_regclass(%s) and pg_has_role(c.relowner, 'usage')
+        """,
+        (f"{SCHEMA}.{_INDEX}",),
+    )
+    for (index,) in cursor.fetchall():
+        cursor.execute("select brin_summarize_new_values(%s::regclass)", (index,))
+
+
 def remove_unfinished(cursor: Cursor) -> int:
     """Remove the rows of loads without their mark in `raw._dlt_loads`; returns how many records that were.
 
@@ -172,21 +190,6 @@ def settle(cursor: Cursor) -> None:
     )
     last = cursor.fetchall()[0][0]
     cursor.execute("update raw.settled set record_no = %s where record_no <> %s", (last, last))
-
-
-def summarize(cursor: Cursor) -> None:
-    """Bring the index on the records' numbers up to date, if this account owns it (autovacuum does it in time
-    too).
-    """
-    cursor.execute(
-        """
-        select c.oid from pg_catalog.pg_class c
-        where c.oid = to_regclass(%s) and pg_has_role(c.relowner, 'usage')
-        """,
-        (f"{SCHEMA}.{_INDEX}",),
-    )
-    for (index,) in cursor.fetchall():
-        cursor.execute("select brin_summarize_new_values(%s::regclass)", (index,))
 
 
 @contextmanager

@@ -1,28 +1,33 @@
 """Fetched slices -> the file a load imports, and back.
 
-The file is CSV for COPY, but quoted and delimited by control characters, which JSON texts can't hold: so
-records are written as they are, with nothing doubled. They are quoted only where they have line breaks, for
-COPY reads plain fields faster. The first line names the columns.
+The file is for COPY in its binary format (PostgreSQL's manual, "COPY", "Binary Format"): nothing in a record has to be
+escaped, and the server has to look for neither the ends of fields nor those of lines, which saves it a quarter of the work.
 """
 
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 from ingestion.api import Answer
 from ingestion.records import Raw, as_bytes
 from ingestion.windows import Window
 
 COLUMNS = ("record", "fetched_at", "_dlt_load_id")
-QUOTE, DELIMITER = "\x01", "\x02"
-_QUOTE, _DELIMITER = QUOTE.encode(), DELIMITER.encode()
-# Stands between records until it is known what comes there.
-_SEPARATOR = _QUOTE
+_SIGNATURE = b"PGCOPY\n\xff\r\n\0" + struct.pack(">ii", 0, 0)
+_END = struct.pack(">h", -1)
+# The head of a row: the number of fields, the size of the first of them, and that one's first byte, jsonb's version.
+_HEAD = struct.Struct(">hiB")
+_JSONB_VERSION = 1
+_EPOCH = datetime(2000, 1, 1, tzinfo=timezone.utc)
+# Stands between records until it is known what comes there. JSON texts can't hold it.
+_SEPARATOR = b"\x01"
 _PART = 2000
 # What jsonb may have no room for: PostgreSQL's numeric has 131,072 digits before the point and 16,383 after it, so such a
 # number has an exponent of four digits or a run of digits as long as this. What looks alike in a string is
@@ -45,8 +50,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Fetched:
-    """One answer whose records wait in `file`: their texts joined by the quote character, in parts of `parts`
-    bytes.
+    """One answer whose records wait in `file`: their texts joined by the separator, in parts of `parts` bytes.
 
     `suspects` are the numbers, from 0, of the records with a number that PostgreSQL may be unable to store.
     """
@@ -119,18 +123,19 @@ def write(path: Path, answers: Iterable[Fetched], load_id: str) -> list[Fetched]
     """
     written: list[Fetched] = []
     with path.open("xb") as file:
-        file.write(",".join(COLUMNS).encode() + b"\n")
+        file.write(_SIGNATURE)
         for answer in answers:
             row_end = _row_end(answer, load_id)
             with answer.file.open("rb") as waiting:
                 for size in answer.parts:
-                    part = waiting.read(size)
-                    quote = _QUOTE if b"\n" in part or b"\r" in part else b""
-                    file.write(quote)
-                    file.write(part.replace(_SEPARATOR, quote + row_end + quote))
-                    file.write(quote + row_end)
+                    texts = waiting.read(size).split(_SEPARATOR)
+                    rows = [row_end] * (3 * len(texts))
+                    rows[0::3] = [_HEAD.pack(len(COLUMNS), len(text) + 1, _JSONB_VERSION) for text in texts]
+                    rows[1::3] = texts
+                    file.write(b"".join(rows))
             answer.file.unlink()
             written.append(answer)
+        file.write(_END)
     return written
 
 
@@ -139,27 +144,27 @@ def restored(path: Path, written: Iterable[Fetched], load_id: str, folder: Path)
     looked for.
     """
     with path.open("rb") as rows:
-        rows.readline()
+        rows.seek(len(_SIGNATURE))
         for number, answer in enumerate(written):
-            row_end = _row_end(answer, load_id)
             file = folder / f"restored-{number}"
             suspects: list[int] = []
-            with file.open("xb") as waiting:
-                for part, size in enumerate(answer.parts):
-                    first = part * _PART
-                    records = min(answer.records - first, _PART)
-                    quote = _QUOTE if rows.peek(1).startswith(_QUOTE) else b""
-                    around = len(row_end) + 2 * len(quote)
-                    block = rows.read(size - (records - 1) + records * around)
-                    block = block[len(quote) : len(block) - len(quote + row_end)]
-                    joined = block.replace(quote + row_end + quote, _SEPARATOR)
-                    suspects.extend(_suspects(joined.split(_SEPARATOR), joined, first))
-                    waiting.write(joined)
-            yield replace(answer, file=file, suspects=tuple(suspects))
+            parts = _put(_texts(rows, answer.records, len(_row_end(answer, load_id))), file, suspects)
+            yield replace(answer, file=file, parts=parts, suspects=tuple(suspects))
+
+
+def _texts(rows: BinaryIO, records: int, row_end: int) -> Iterator[bytes]:
+    """The texts of the next rows, so many as `records`, each with `row_end` bytes of other fields."""
+    for _ in range(records):
+        _, size, _ = _HEAD.unpack(rows.read(_HEAD.size))
+        yield rows.read(size - 1)
+        rows.read(row_end)
 
 
 def _row_end(answer: Fetched, load_id: str) -> bytes:
-    return f"{DELIMITER}{answer.fetched_at.isoformat()}{DELIMITER}{load_id}\n".encode()
+    """The fields after the record, each behind its size: microseconds since the start of 2000, and a text."""
+    microseconds = (answer.fetched_at - _EPOCH) // timedelta(microseconds=1)
+    text = load_id.encode()
+    return struct.pack(">iq", 8, microseconds) + struct.pack(">i", len(text)) + text
 
 
 def _put(texts: Iterable[bytes | Raw], path: Path, suspects: list[int] | None) -> tuple[int, ...]:

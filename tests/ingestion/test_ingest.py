@@ -497,7 +497,7 @@ def test_settings_of_the_users_own_dlt_do_not_reach_the_load(
 
 def test_what_a_killed_run_left_in_the_working_folder_is_removed(run: Run, work_dir: Path) -> None:
     (work_dir / "load-7" / "dlt").mkdir(parents=True)
-    (work_dir / "load-7" / "attempts.csv").write_text("record")
+    (work_dir / "load-7" / "attempts.rows").write_text("record")
     run()
     assert list(work_dir.iterdir()) == []
 

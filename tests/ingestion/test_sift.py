@@ -175,8 +175,8 @@ def test_a_file_for_the_load_can_be_taken_apart_again(answers: list[tuple[list[b
             for number, (texts, times) in enumerate(answers)
         ]
         before = [texts_of(answer) for answer in packed]
-        written = spool.write(folder / "attempts.csv", packed, "123.45")
+        written = spool.write(folder / "attempts.rows", packed, "123.45")
         restored = [
-            texts_of(answer) for answer in spool.restored(folder / "attempts.csv", written, "123.45", folder)
+            texts_of(answer) for answer in spool.restored(folder / "attempts.rows", written, "123.45", folder)
         ]
     assert restored == before == [texts * times for texts, times in answers]
