@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import gc
 import json
 import logging
 import multiprocessing
@@ -45,8 +44,6 @@ def main(argv: list[str]) -> int:
 def _command(argv: list[str]) -> int:
     # Everything this process makes may hold learners' data.
     os.umask(0o077)
-    # dlt and dbt keep very many objects; looking through them again and again would be a tenth of a short run.
-    gc.set_threshold(50_000, 20, 100)
     options = arguments.parse(argv)
     try:
         settings = read_settings()
