@@ -30,7 +30,8 @@ INDEXES = {
     "staging.int_learner_days btree (activity_date)": "the learner-days of a day that is counted again",
     "staging.int_learner_days btree (record_no)": "what changed since the last build",
     "marts.attempts btree (attempt_id) unique": "whether a record repeats an attempt; the row to merge into",
-    "marts.attempts btree (learner_task_id)": "all attempts of the tasks that changed",
+    "marts.attempts btree (learner_task_id, created_at, attempt_type, is_correct, record_no)": "all attempts of the "
+    "tasks that changed, with what is counted of them: a task's attempts lie all over the table",
     "marts.attempts btree (activity_date, user_id)": "the attempts of a period's days, or of a learner's day",
     "marts.attempts btree (record_no)": "what changed since the last build",
     "marts.learner_tasks btree (learner_task_id) unique": "the learner's task to merge into",

@@ -4,7 +4,7 @@
         unique_key='attempt_id',
         indexes=[
             {'columns': ['attempt_id'], 'unique': true},
-            {'columns': ['learner_task_id']},
+            {'columns': ['learner_task_id', 'created_at', 'attempt_type', 'is_correct', 'record_no']},
             {'columns': ['activity_date', 'user_id']},
             {'columns': ['record_no']},
         ],

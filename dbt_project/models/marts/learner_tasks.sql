@@ -31,14 +31,11 @@ changed as (
 
 {% endif -%}
 
+-- only columns of the index by task, so that the attempts of a task, which lie all over the table, need not be fetched from there
 attempts_of_tasks as {{ 'materialized' if is_incremental() else 'not materialized' }} (
 
     select
         attempts.learner_task_id,
-        attempts.user_id,
-        attempts.course_key,
-        attempts.block_id,
-        attempts.lis_result_sourcedid,
         attempts.attempt_type,
         attempts.is_correct,
         attempts.created_at,
@@ -108,7 +105,7 @@ final as (
 
     from counted
 
-    inner join attempts_of_tasks as newest on counted.record_no = newest.record_no
+    inner join attempts as newest on counted.record_no = newest.record_no
 
     left join attempts_until_correct on counted.learner_task_id = attempts_until_correct.learner_task_id
 
