@@ -115,11 +115,43 @@
 {%- endmacro %}
 
 
+{#
+  Makes the published rows those of the temporary table. Rows that are the same in both stay where they are, with their places in
+  the indexes: most are, and writing them again would take several times as long and leave as many dead ones behind. The unique
+  index finds out whether the model keeps its own key; a model without a `unique_key` is written as a whole.
+#}
 {% macro replace_rows(arguments) -%}
-    {%- set columns = get_quoted_csv(arguments['dest_columns'] | map(attribute='name')) -%}
-    delete from {{ arguments['target_relation'] }};
-    insert into {{ arguments['target_relation'] }} ({{ columns }})
-    select {{ columns }} from {{ arguments['temp_relation'] }}
+    {%- set published, made = arguments['target_relation'], arguments['temp_relation'] -%}
+    {%- set columns = arguments['dest_columns'] | map(attribute='quoted') | list -%}
+    {%- set key = arguments['unique_key'] or [] -%}
+    {%- set key = [key] if key is string else key -%}
+    {%- set same_key, all_made, all_published = [], [], [] -%}
+    {%- for column in key -%}
+        {%- do same_key.append('made.' ~ column ~ ' = published.' ~ column) -%}
+    {%- endfor -%}
+    {%- for column in columns -%}
+        {%- do all_made.append('made.' ~ column) -%}
+        {%- do all_published.append('published.' ~ column) -%}
+    {%- endfor -%}
+    {%- if key %}
+    create unique index on {{ made }} ({{ key | join(', ') }});
+    analyze {{ made }};
+    {%- endif %}
+    delete from {{ published }} as published
+    {%- if key %}
+    where not exists (
+        select 1
+        from {{ made }} as made
+        where {{ same_key | join(' and ') }}
+            and ({{ all_made | join(', ') }}) is not distinct from ({{ all_published | join(', ') }})
+    )
+    {%- endif %};
+    insert into {{ published }} ({{ columns | join(', ') }})
+    select {{ columns | join(', ') }}
+    from {{ made }} as made
+    {%- if key %}
+    where not exists (select 1 from {{ published }} as published where {{ same_key | join(' and ') }})
+    {%- endif %}
 {%- endmacro %}
 
 

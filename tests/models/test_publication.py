@@ -17,6 +17,15 @@ from tests.models.warehouse import Models
 
 NOW = datetime(2024, 5, 20, tzinfo=timezone.utc)
 _MARTS = ("attempts", "rejected_attempts", "learner_tasks", "daily_metrics", "load_receipts")
+_CHANGES_BY_HAND = (
+    "update marts.attempts set course_key = null where record_no % 3 = 0",
+    "update marts.attempts set attempt_id = md5(attempt_id::text)::uuid where record_no % 5 = 0",
+    "delete from marts.learner_tasks where record_no % 2 = 0",
+    "update marts.learner_tasks set first_correct_at = null",
+    "update marts.rejected_attempts set rejection_reasons = '{}' where record_no % 2 = 0",
+    "delete from marts.daily_metrics where activity_date = (select min(activity_date) from marts.daily_metrics)",
+    "insert into marts.daily_metrics (activity_date, attempts) values ('2001-01-01', 1)",
+)
 
 
 @pytest.fixture
@@ -110,6 +119,28 @@ def test_who_stops_the_publishing_stops_all_of_it(models: Models) -> None:
     assert models.everything() == published
     models.build()
     assert_as_contracted(models, oracle)
+
+
+def test_a_full_refresh_puts_right_what_was_changed_by_hand(models: Models) -> None:
+    grader, oracle = Grader(20, NOW), Oracle()
+    _load(models, grader, oracle)
+    models.build()
+    published = models.everything()
+    for statement in _CHANGES_BY_HAND:
+        models.execute(statement)
+    assert models.everything() != published
+    models.build(full_refresh=True)
+    assert models.everything() == published
+
+
+def test_a_full_refresh_that_changes_nothing_leaves_no_dead_rows(models: Models) -> None:
+    grader, oracle = Grader(21, NOW), Oracle()
+    _load(models, grader, oracle)
+    models.build()
+    places = "select attempt_id, ctid::text, xmin::text from marts.attempts order by attempt_id"
+    before = models.rows(places)
+    models.build(full_refresh=True)
+    assert models.rows(places) == before
 
 
 def test_a_full_refresh_keeps_privileges_and_the_views_of_others(models: Models) -> None:

@@ -1,6 +1,7 @@
 {{
     config(
         incremental_strategy='append',
+        unique_key='_dlt_load_id',
         indexes=[{'columns': ['_dlt_load_id'], 'unique': true}],
     )
 }}

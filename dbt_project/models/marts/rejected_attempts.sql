@@ -1,6 +1,7 @@
 {{
     config(
         incremental_strategy='append',
+        unique_key='rejected_record_id',
         indexes=[
             {'columns': ['rejected_record_id'], 'unique': true},
             {'columns': ['record_no']},
