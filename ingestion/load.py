@@ -1,8 +1,9 @@
 """dlt: one batch of answers -> one load package -> committed rows of `raw.attempts` and `raw.fetches`.
 
 Records go the fast way: a file of our own that is made for COPY, one for each load, so that rows arrive in
-order. dlt imports it under the name of CSV, for it knows no name for COPY's binary format. Each load has a fresh pipeline folder and restores no state: the warehouse alone knows what
-has been loaded. A job is never tried twice, for a COPY whose commit was not acknowledged may have happened.
+order. dlt imports it under the name of CSV, for it knows no name for COPY's binary format. Each load has a fresh
+pipeline folder and restores no state: the warehouse alone knows what has been loaded. A job is never tried
+twice, for a COPY whose commit was not acknowledged may have happened.
 """
 
 from __future__ import annotations
