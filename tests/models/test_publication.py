@@ -39,9 +39,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("model", ["stg_grader__attempts", "attempts", "load_receipts"])
 def test_a_failing_test_leaves_all_as_it_was(models: Models, project: Path, model: str) -> None:
-    grader, oracle = Grader(11, NOW), Oracle()
-    _load(models, grader, oracle)
-    models.build()
+    grader, oracle = _built(models, 11)
     published = models.everything()
 
     doubt = project / "tests" / "assert_nothing_is_there.sql"
@@ -61,9 +59,7 @@ def test_a_failing_test_leaves_all_as_it_was(models: Models, project: Path, mode
 
 
 def test_a_model_that_cannot_be_made_leaves_all_as_it_was(models: Models, project: Path) -> None:
-    grader, oracle = Grader(13, NOW), Oracle()
-    _load(models, grader, oracle)
-    models.build()
+    grader, oracle = _built(models, 13)
     published = models.everything()
     wrong = project / "models" / "marts" / "wrong.sql"
     wrong.write_text("select 1 / (attempts - attempts) as nothing from {{ ref('daily_metrics') }}\n")
@@ -90,9 +86,7 @@ def test_a_first_build_that_fails_shows_nothing(models: Models, project: Path) -
 
 
 def test_whoever_looks_meanwhile_sees_the_last_build(models: Models) -> None:
-    grader, oracle = Grader(15, NOW), Oracle()
-    _load(models, grader, oracle)
-    models.build()
+    grader, oracle = _built(models, 15)
     published = _marts(models)
     seen = []
     for full_refresh in (False, True):
@@ -105,9 +99,7 @@ def test_whoever_looks_meanwhile_sees_the_last_build(models: Models) -> None:
 
 
 def test_who_stops_the_publishing_stops_all_of_it(models: Models) -> None:
-    grader, oracle = Grader(16, NOW), Oracle()
-    _load(models, grader, oracle)
-    models.build()
+    grader, oracle = _built(models, 16)
     published = models.everything()
     _load(models, grader, oracle)
 
@@ -122,9 +114,7 @@ def test_who_stops_the_publishing_stops_all_of_it(models: Models) -> None:
 
 
 def test_a_full_refresh_puts_right_what_was_changed_by_hand(models: Models) -> None:
-    grader, oracle = Grader(20, NOW), Oracle()
-    _load(models, grader, oracle)
-    models.build()
+    _built(models, 20)
     published = models.everything()
     for statement in _CHANGES_BY_HAND:
         models.execute(statement)
@@ -134,9 +124,7 @@ def test_a_full_refresh_puts_right_what_was_changed_by_hand(models: Models) -> N
 
 
 def test_a_full_refresh_that_changes_nothing_leaves_no_dead_rows(models: Models) -> None:
-    grader, oracle = Grader(21, NOW), Oracle()
-    _load(models, grader, oracle)
-    models.build()
+    _built(models, 21)
     places = "select attempt_id, ctid::text, xmin::text from marts.attempts order by attempt_id"
     before = models.rows(places)
     models.build(full_refresh=True)
@@ -144,9 +132,7 @@ def test_a_full_refresh_that_changes_nothing_leaves_no_dead_rows(models: Models)
 
 
 def test_a_full_refresh_keeps_privileges_and_the_views_of_others(models: Models) -> None:
-    grader, oracle = Grader(19, NOW), Oracle()
-    _load(models, grader, oracle)
-    models.build()
+    grader, oracle = _built(models, 19)
     models.execute("grant select on marts.daily_metrics to public")
     models.execute("create schema if not exists theirs")
     models.execute(
@@ -167,9 +153,7 @@ def test_a_full_refresh_keeps_privileges_and_the_views_of_others(models: Models)
 
 
 def test_a_table_with_other_columns_or_indexes_is_exchanged(models: Models) -> None:
-    grader, oracle = Grader(18, NOW), Oracle()
-    _load(models, grader, oracle)
-    models.build()
+    grader, oracle = _built(models, 18)
     models.execute("alter table marts.attempts drop column block_id, add column of_yore int")
     models.execute("drop index marts." + _index_of(models, "learner_tasks"))
     models.execute("alter table marts.daily_metrics alter column unique_users type int")
@@ -194,9 +178,7 @@ def test_a_table_with_other_columns_or_indexes_is_exchanged(models: Models) -> N
     ids=["one", "one after another", "half"],
 )
 def test_models_built_apart_come_together_again(models: Models, selections: list[str]) -> None:
-    grader, oracle = Grader(12, NOW), Oracle()
-    _load(models, grader, oracle)
-    models.build()
+    grader, oracle = _built(models, 12)
     _load(models, grader, oracle)
     for selection in selections:
         # What is left when a build is killed, or when someone runs a few models by hand.
@@ -213,6 +195,14 @@ def _index_of(models: Models, mart: str) -> str:
         [mart],
     )
     return f'"{row["indexname"]}"'
+
+
+def _built(models: Models, seed: int) -> tuple[Grader, Oracle]:
+    """A grader of its own whose first load is built, and the oracle that knows of it."""
+    grader, oracle = Grader(seed, NOW), Oracle()
+    _load(models, grader, oracle)
+    models.build()
+    return grader, oracle
 
 
 def _load(models: Models, grader: Grader, oracle: Oracle) -> None:
