@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import logging
 import multiprocessing
@@ -25,6 +26,9 @@ from orchestration.transform import Dbt
 
 logger = logging.getLogger(__name__)
 
+# glibc's malloc.h
+_M_ARENA_MAX = -8
+
 PIPELINE = ("run", "ingest", "build", "deliver")
 WITH_DBT = ("run", "build", "metrics", "docs")
 
@@ -41,9 +45,21 @@ def main(argv: list[str]) -> int:
     return code
 
 
+def _use_one_heap() -> None:
+    """Have all threads take memory from one heap.
+
+    glibc gives each thread its own, which keeps what the API's answers took when dbt needs memory. Other C libraries have no
+    such function, and no need of it.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        set_option(_M_ARENA_MAX, 1)
+
+
 def _command(argv: list[str]) -> int:
     # Everything this process makes may hold learners' data.
     os.umask(0o077)
+    _use_one_heap()
     options = arguments.parse(argv)
     try:
         settings = read_settings()
