@@ -228,7 +228,7 @@ class _CopyJob(PostgresCsvCopyJob):
         client = self._job_client.sql_client
         copy = (
             f"COPY {client.make_qualified_table_name(self.load_table_name)} ({', '.join(spool.COLUMNS)}) FROM STDIN"
-            " WITH (FORMAT binary, ENCODING 'UTF8')"
+            " WITH (FORMAT binary)"
         )
         with (
             open(self._file_path, "rb") as file,

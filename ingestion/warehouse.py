@@ -51,6 +51,7 @@ class Warehouse:
             password=self.password or None,
             sslmode=self.sslmode,
             application_name=application_name,
+            client_encoding="UTF8",
             connect_timeout=15,
             keepalives_idle=30,
             keepalives_interval=10,
@@ -64,6 +65,8 @@ class Warehouse:
         password = quote(self.password or "none", safe="")
         user, dbname = quote(self.user, safe=""), quote(self.dbname, safe="")
         if self.host.startswith("/"):
-            return f"postgresql://{user}:{password}@localhost:{self.port}/{dbname}?host={quote(self.host, safe='')}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"postgresql://{user}:{password}@{host}:{self.port}/{dbname}?sslmode={self.sslmode}"
+            host, option = "localhost", f"host={quote(self.host, safe='')}"
+        else:
+            host, option = f"[{self.host}]" if ":" in self.host else self.host, f"sslmode={self.sslmode}"
+        # COPY's binary format goes by the connection's encoding, which the account's settings could change.
+        return f"postgresql://{user}:{password}@{host}:{self.port}/{dbname}?{option}&client_encoding=UTF8"

@@ -495,6 +495,17 @@ def test_settings_of_the_users_own_dlt_do_not_reach_the_load(
     assert numbers(query) == list(range(7))
 
 
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_the_encoding_of_the_users_own_client_does_not_reach_the_load(
+    grader: FakeApi, run: Run, query: Query, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    grader.records = [(WEEK.start, '{"lti_user_id": "Łукас 🎓"}')]
+    with monkeypatch.context() as patch:
+        patch.setenv("PGCLIENTENCODING", encoding)
+        run()
+    assert query("select record ->> 'lti_user_id' from raw.attempts") == [("Łукас 🎓",)]
+
+
 def test_what_a_killed_run_left_in_the_working_folder_is_removed(run: Run, work_dir: Path) -> None:
     (work_dir / "load-7" / "dlt").mkdir(parents=True)
     (work_dir / "load-7" / "attempts.rows").write_text("record")
