@@ -45,6 +45,10 @@ attempts_of_tasks as {{ 'materialized' if is_incremental() else 'not materialize
     {%- if is_incremental() %}
 
     inner join changed on attempts.learner_task_id = changed.learner_task_id
+    {%- else %}
+
+    -- limits nothing, but keeps PostgreSQL from grouping along the index: it would fetch every attempt from the table in that order
+    limit all
     {%- endif %}
 
 ),
