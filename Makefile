@@ -62,7 +62,7 @@ format: $(BIN)/pytest ## put the code in shape
 
 bench: $(BIN)/dbt ## measure the product beside its peers into out/bench.md (FULL=1 for the large sizes, HISTORIES=50000,500000)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt >&2
-	@$(BIN)/python -m bench $(if $(FULL),--full) $(if $(HISTORIES),--histories $(HISTORIES))
+	@$(BIN)/python -m tests.bench $(if $(FULL),--full) $(if $(HISTORIES),--histories $(HISTORIES))
 
 audit: $(BIN)/pytest ## look for known vulnerabilities in the pinned packages
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
@@ -76,12 +76,12 @@ clean: db-stop ## remove what was made here, the embedded database and its data 
 	rm -rf .venv .state out logs dbt_project/target dbt_project/logs
 
 # The virtual environment. `dbt` in it is replaced by one that knows the project's settings.
-$(BIN)/dbt: requirements.txt orchestration/dbt.sh
+$(BIN)/dbt: requirements.txt orchestration/build/dbt.sh
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v[:2] <= (3, 13) else f"Python 3.10 to 3.13 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
 	@test -x $(BIN)/python || { echo "making the virtual environment .venv" >&2; $(PYTHON) -m venv .venv; }
 	@echo "installing the pinned packages" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt >&2
-	@rm -f $(BIN)/dbt && cp orchestration/dbt.sh $(BIN)/dbt && chmod 755 $(BIN)/dbt
+	@rm -f $(BIN)/dbt && cp orchestration/build/dbt.sh $(BIN)/dbt && chmod 755 $(BIN)/dbt
 
 $(BIN)/pytest: requirements-dev.txt $(BIN)/dbt
 	@echo "installing the packages for tests" >&2

@@ -64,9 +64,10 @@ class Warehouse:
         """The same as a SQLAlchemy-style URL for dlt, which insists on a password even where none is needed."""
         password = quote(self.password or "none", safe="")
         user, dbname = quote(self.user, safe=""), quote(self.dbname, safe="")
-        if self.host.startswith("/"):
-            host, option = "localhost", f"host={quote(self.host, safe='')}"
-        else:
-            host, option = f"[{self.host}]" if ":" in self.host else self.host, f"sslmode={self.sslmode}"
+        host, option = self.host, f"sslmode={self.sslmode}"
+        if host.startswith("/"):
+            host, option = "localhost", f"host={quote(host, safe='')}"
+        elif ":" in host:
+            host = f"[{host}]"
         # COPY's binary format goes by the connection's encoding, which the account's settings could change.
         return f"postgresql://{user}:{password}@{host}:{self.port}/{dbname}?{option}&client_encoding=UTF8"

@@ -14,15 +14,16 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from ingestion.windows import Window
-from orchestration import arguments, local, lock, screen, wiring
-from orchestration.check import check
+from orchestration import lock, wiring
+from orchestration.build.dbt import Dbt
+from orchestration.commands import arguments, local, screen
+from orchestration.commands.check import check
+from orchestration.commands.metrics import period_metrics
+from orchestration.commands.roles import roles
 from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, GraderError, SettingsError
 from orchestration.logs import Tail, configure
-from orchestration.metrics import period_metrics
-from orchestration.roles import roles
 from orchestration.run import Run
 from orchestration.settings import SECRETS, Settings, read_settings
-from orchestration.transform import Dbt
 
 logger = logging.getLogger(__name__)
 

@@ -24,12 +24,14 @@ from ingestion.errors import IngestionError
 from ingestion.pipeline import IngestReport, Progress, ingest
 from ingestion.warehouse import Warehouse
 from ingestion.windows import Window, plan
-from orchestration import receipts, wiring
+from orchestration import wiring
+from orchestration.build import receipts
+from orchestration.build.dbt import Build, Dbt
 from orchestration.deliver import DeliveryError
 from orchestration.deliver.descriptions import read_descriptions
 from orchestration.deliver.figures import Figures, read_figures
-from orchestration.deliver.message import compose
-from orchestration.deliver.sheet_tables import build_tables
+from orchestration.deliver.mail.message import compose
+from orchestration.deliver.sheet.tables import build_tables
 from orchestration.errors import (
     EXIT_DELIVERY_FAILED,
     EXIT_DONE,
@@ -40,7 +42,6 @@ from orchestration.errors import (
 from orchestration.logs import Tail
 from orchestration.settings import Settings
 from orchestration.summary import Delivery, RunSummary, Stage
-from orchestration.transform import Build, Dbt
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from ingestion.api import Api
 from ingestion.warehouse import Warehouse
 from orchestration.deliver import MessageSender, TableSender
-from orchestration.deliver.body import Links
+from orchestration.deliver.mail.body import Links
 from orchestration.errors import StageError
 from orchestration.settings import Settings
 
@@ -98,11 +98,11 @@ def _as_stage_error(kind: type[Exception]) -> Iterator[None]:
 def table_sender(settings: Settings) -> TableSender:
     """What takes the worksheets."""
     if settings.google is not None:
-        from orchestration.deliver.sheets import GoogleSheet
+        from orchestration.deliver.sheet.google import GoogleSheet
 
         google = settings.google
         return GoogleSheet(google.credentials_file, google.spreadsheet, google.api_url)
-    from embedded.workbook import Workbook
+    from orchestration.deliver.sheet.workbook import Workbook
 
     return Workbook(settings.out_dir / "metrics.xlsx")
 
@@ -110,13 +110,13 @@ def table_sender(settings: Settings) -> TableSender:
 def message_sender(settings: Settings) -> MessageSender:
     """What takes the mail."""
     if settings.mail is not None:
-        from orchestration.deliver.smtp import SmtpServer
+        from orchestration.deliver.mail.smtp import SmtpServer
 
         mail = settings.mail
         return SmtpServer(
             mail.host, mail.port, mail.security, mail.user, mail.password, mail.sender, mail.recipients
         )
-    from embedded.outbox import Outbox
+    from orchestration.deliver.mail.outbox import Outbox
 
     return Outbox(settings.out_dir / "mail", OUTBOX_SENDER, [OUTBOX_RECIPIENT])
 

@@ -1,6 +1,6 @@
 """Deliveries: what a run shows to people, and the ways it gets there.
 
-What is shown (`figures`, `sheet_tables`, `body`), how it looks (`text`, `html`, `picture`, `message`) and who
+What is shown (`figures`, `sheet.tables`, `body`), how it looks (`text`, `html`, `picture`, `message`) and who
 carries it (`sheets`, `smtp`, and the file writers that stand in for them) know nothing of each other but
 these types. A sender gets all it needs as arguments; none reads the environment.
 """
@@ -14,7 +14,7 @@ from orchestration.errors import EXIT_DELIVERY_FAILED, GraderError
 if TYPE_CHECKING:
     from email.message import EmailMessage
 
-    from orchestration.deliver.sheet_tables import Tables
+    from orchestration.deliver.sheet.tables import Tables
     from orchestration.summary import Delivery
 
 

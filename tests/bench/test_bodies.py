@@ -3,7 +3,7 @@
 import json
 from datetime import date, datetime, timedelta, timezone
 
-from bench import bodies
+from tests.bench import bodies
 
 TODAY = date(2026, 3, 15)
 PER_DAY = 2_000

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import disk, report
-from bench.bulk import DifferentFiguresError, compare
-from bench.sizes import FULL
 from orchestration.settings import ROOT
+from tests.bench import disk, report
+from tests.bench.bulk import DifferentFiguresError, compare
+from tests.bench.sizes import FULL
 
 DAY = {"activity_date": "2026-03-01", "attempts": 3, "success_rate": 2 / 3, "new_users": None}
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from ingestion.warehouse import Warehouse
-from tests.e2e.conftest import make_clone
+from tests.end_to_end.conftest import make_clone
 from tests.faults.machine import Nursery
 from tests.faults.report import Tally, forget, write_report
 from tests.faults.school import WINDOW, later, marts, records

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from tests.e2e.other_server import Server, server
+from tests.end_to_end.other_server import Server, server
 
 KIB, MIB = 1 << 10, 1 << 20
 # Enough for a server and two runs; only what is filled takes memory.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.conftest import Clone
+from tests.end_to_end.conftest import Clone
 
 LONG = os.environ.get("FAULTS") == "long"
 PATIENCE = 120.0

@@ -24,13 +24,11 @@ import psycopg2  # noqa: F401
 from dlt.common.storages import load_package
 from dlt.destinations import postgres  # noqa: F401
 
-import embedded.demo_api
-import embedded.outbox
-import embedded.postgres
-import embedded.workbook  # noqa: F401
 import orchestration.__main__ as entry
-import orchestration.deliver.sheets
-import orchestration.deliver.smtp  # noqa: F401
+import orchestration.deliver.mail.outbox
+import orchestration.deliver.mail.smtp  # noqa: F401
+import orchestration.deliver.sheet.google
+import orchestration.deliver.sheet.workbook  # noqa: F401
 from ingestion import pipeline
 from ingestion.api import Api, Patience
 from orchestration import wiring

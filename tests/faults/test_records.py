@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.dbt_project.oracle_rules import judge, micros, stored
 from tests.faults.conftest import Scene
 from tests.faults.machine import LONG, until
 from tests.faults.report import Tally
 from tests.faults.school import START, WINDOW, assert_sums_add_up, ordinary, query
 from tests.ingestion.fake_api import instant
-from tests.models.oracle_rules import judge, micros, stored
 
 COUNT = 20_000 if LONG else 1_500
 FIELDS = ("lti_user_id", "passback_params", "is_correct", "attempt_type", "created_at", "further")

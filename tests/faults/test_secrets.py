@@ -16,7 +16,6 @@ import psutil
 import pytest
 
 from embedded import postgres
-from tests.deliver.conftest import private_key
 from tests.faults.conftest import Scene
 from tests.faults.machine import HASTY, Command, until
 from tests.faults.report import Tally
@@ -24,6 +23,7 @@ from tests.faults.school import START, WINDOW, query
 from tests.faults.test_overlap import begun, slow
 from tests.faults.test_server_killed import postmaster
 from tests.ingestion.fake_api import KEY, Reply, instant
+from tests.orchestration.deliver.conftest import private_key
 
 __all__ = ["private_key"]
 # How often the processes of a run are looked at, in seconds.

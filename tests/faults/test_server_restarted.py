@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 import psycopg2
 import pytest
 
-from tests.e2e.other_server import Server, server
+from tests.end_to_end.other_server import Server, server
 from tests.faults.conftest import Scene
 from tests.faults.machine import LONG, Command, until
 from tests.faults.report import Tally

@@ -11,14 +11,14 @@ import certifi
 import pytest
 
 from ingestion.warehouse import Warehouse
-from tests.deliver.mail_server import PASSWORD as MAIL_PASSWORD
-from tests.deliver.mail_server import USER as MAIL_USER
-from tests.deliver.mail_server import Authority, Post, mail_server
 from tests.faults.conftest import Scene
 from tests.faults.machine import HASTY
 from tests.faults.report import Tally
 from tests.faults.school import WINDOW, query
 from tests.faults.tls import tls_front
+from tests.orchestration.deliver.mail_server import PASSWORD as MAIL_PASSWORD
+from tests.orchestration.deliver.mail_server import USER as MAIL_USER
+from tests.orchestration.deliver.mail_server import Authority, Post, mail_server
 
 DATABASE = "s3cret/of+the database"
 NOBODY_KNOWS = "certificate verify failed"

@@ -1,1 +1,0 @@
-"""Benchmarks: the product beside what a user would pick instead, in one run on one machine (`make bench`)."""

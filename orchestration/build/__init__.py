@@ -1,0 +1,1 @@
+"""Build: dbt in one transaction, and what it says about the records of a run."""

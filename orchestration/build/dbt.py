@@ -1,0 +1,205 @@
+"""Runs dbt inside this process: its events go to our log, its results come back as values."""
+
+from __future__ import annotations
+
+import getpass
+import logging
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+import psycopg2
+
+from ingestion.warehouse import Warehouse, sentence
+from orchestration.build.one_transaction import can_commit, one_transaction
+from orchestration.build.samples import sample_rows
+from orchestration.errors import StageError
+from orchestration.settings import ROOT
+from orchestration.summary import TestCounts, TestResult
+
+if TYPE_CHECKING:
+    from dbt.artifacts.schemas.run import RunExecutionResult
+    from dbt.cli.main import dbtRunnerResult
+    from psycopg2.extensions import connection as Connection
+
+logger = logging.getLogger(__name__)
+
+PROJECT = ROOT / "dbt_project"
+
+
+@dataclass(frozen=True)
+class Build:
+    """What a build did: models made, tests run, and what stopped it, if anything."""
+
+    models: int
+    tests: TestCounts
+    failures: tuple[str, ...]
+
+
+def dbt_environment(warehouse: Warehouse, zone: ZoneInfo) -> dict[str, str]:
+    """The variables that `dbt_project/profiles.yml` and the models read; the password has dbt's own prefix for secrets."""
+    analyst = re.sub(r"\W+", "_", _user().lower())
+    return {
+        "GRADER_DBT_HOST": warehouse.host,
+        "GRADER_DBT_PORT": str(warehouse.port),
+        "GRADER_DBT_DBNAME": warehouse.dbname,
+        "GRADER_DBT_USER": warehouse.user,
+        "GRADER_DBT_SSLMODE": warehouse.sslmode,
+        "GRADER_DBT_SCHEMA": os.environ.get("GRADER_DBT_SCHEMA") or f"dev_{analyst}",
+        "DBT_ENV_SECRET_GRADER_PASSWORD": warehouse.password,
+        "REPORT_TIMEZONE": zone.key,
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+class Dbt:
+    """dbt on production's target, for one warehouse."""
+
+    def __init__(self, warehouse: Warehouse, zone: ZoneInfo, state_dir: Path) -> None:
+        self.warehouse = warehouse
+        self.environment = dbt_environment(warehouse, zone)
+        self.target_path = state_dir / "dbt"
+
+    @property
+    def manifest(self) -> Path:
+        """Where the last invocation left its manifest."""
+        return self.target_path / "manifest.json"
+
+    def build(
+        self, full_refresh: bool = False, before_publishing: Callable[[], None] = lambda: None
+    ) -> Build:
+        """Build and test every model of production, in one transaction; failures are part of the result, not raised.
+
+        Others see what was made once every test has passed, everything at once; after a failure they keep what they had.
+        `before_publishing` may raise to stop that. Raises StageError when dbt cannot even start, or the database is lost.
+        """
+        # Unit tests judge the code, not the data: they belong to `make test`. One thread, because there is one session.
+        arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", "1"]
+        published = "Nothing was published"
+        try:
+            with one_transaction(self.warehouse) as session:
+                result = self._invoke([*arguments, "--full-refresh"] if full_refresh else arguments)
+                if session.closed:
+                    raise StageError(
+                        f"The connection to {self.warehouse.label} was lost during the build. Nothing was published: "
+                        "the marts keep the figures of the last good build. See the log and whether the server was "
+                        "restarted, then run again."
+                    )
+                if result.result is None:
+                    raise StageError(f"dbt could not build: {_cause(result)}")
+                build = _summarise(result.result, session)
+                if not result.success and not build.failures:
+                    raise StageError(
+                        f"dbt did not build everything: {_cause(result)}. Nothing was published."
+                    )
+                if not build.failures:
+                    if not can_commit(session):
+                        raise StageError(
+                            "dbt left a broken transaction behind; nothing was published. See the log."
+                        )
+                    before_publishing()
+                    published = "Either everything was published or nothing"
+                    session.commit()
+                return build
+        except psycopg2.Error as error:
+            problem = sentence(error)
+        raise StageError(
+            f"The build could not use the database {self.warehouse.label}: {problem} {published}; "
+            "check POSTGRES_* and the server, then run again."
+        )
+
+    def compile_inline(self, sql: str) -> str:
+        """Compile Jinja SQL against the project and return plain SQL. Raises StageError."""
+        result = self._invoke(["compile", "--inline", sql, "--quiet"])
+        if not result.success or not isinstance(result.result, object) or result.result is None:
+            raise StageError(f"dbt could not compile: {_cause(result)}")
+        compiled: Any = result.result
+        return str(compiled.results[0].node.compiled_code)
+
+    def docs(self) -> Path:
+        """Generate the docs site, with everything in one file. Returns that file's path. Raises StageError."""
+        result = self._invoke(["docs", "generate", "--static"])
+        if not result.success:
+            raise StageError(f"dbt could not generate the docs: {_cause(result)}")
+        return self.target_path / "static_index.html"
+
+    def _invoke(self, arguments: list[str]) -> dbtRunnerResult:
+        os.environ.update(self.environment)
+        # Importing dbt takes as long as a small build; commands that don't need it shouldn't pay.
+        from dbt.cli.main import dbtRunner
+
+        self.target_path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        places = [
+            *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", "prod"),
+            *("--target-path", str(self.target_path), "--log-path", str(self.target_path)),
+            *("--log-level", "none", "--log-level-file", "none", "--no-use-colors"),
+        ]
+        started = time.monotonic()
+        result = dbtRunner(callbacks=[_log_event]).invoke([*arguments, *places])
+        logger.debug("dbt %s took %.1f s", arguments[0], time.monotonic() - started)
+        return result
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "analyst"
+
+
+def _cause(result: dbtRunnerResult) -> str:
+    """dbt's own words on why it gave up, on one line."""
+    text = str(result.exception) if result.exception else "see the log"
+    return " ".join(text.split())
+
+
+def _log_event(event: Any) -> None:
+    """Pass on what an engineer wants in the log: one line for each model and test, and every warning and error."""
+    name, level, message = event.info.name, event.info.level, event.info.msg.strip()
+    if name in ("LogModelResult", "LogTestResult", "LogHookEndLine") and level == "info":
+        logger.info("dbt: %s", message)
+    elif level in ("warn", "error") and message:
+        logger.log(logging.WARNING if level == "warn" else logging.ERROR, "dbt: %s", message)
+
+
+def _summarise(run: RunExecutionResult, session: Connection) -> Build:
+    counts = {"pass": 0, "warn": 0, "fail": 0, "error": 0, "skipped": 0}
+    models = 0
+    notable: list[TestResult] = []
+    failures: list[str] = []
+    for result in run.results:
+        kind, status = str(result.node.resource_type), str(result.status)
+        name = result.node.name
+        if kind != "test":
+            models += status == "success" and kind == "model"
+            if status in ("error", "fail"):
+                failures.append(f"{kind} {name}: {_first_line(result.message)}")
+            continue
+        counts[status] = counts.get(status, 0) + 1
+        if status in ("warn", "fail", "error"):
+            message = _first_line(result.message)
+            query = None if status == "error" else result.node.compiled_code
+            sample = sample_rows(session, query) if query else ()
+            notable.append(TestResult(name, status, result.failures or 0, message, sample))  # type: ignore[arg-type]
+            if status != "warn":
+                failures.append(f"test {name}: {message}")
+    tests = TestCounts(
+        passed=counts["pass"],
+        warned=counts["warn"],
+        failed=counts["fail"] + counts["error"],
+        skipped=counts["skipped"],
+        results=tuple(notable),
+    )
+    return Build(models, tests, tuple(failures))
+
+
+def _first_line(message: str | None) -> str:
+    """dbt's messages go on with the compiled file's path; what failed is on the first lines."""
+    lines = [line.strip() for line in (message or "").splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines else "no message"

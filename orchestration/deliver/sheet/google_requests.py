@@ -1,0 +1,332 @@
+"""From what a spreadsheet holds and what it should hold to the requests that lead there. Pure functions.
+
+Rows and columns of the API's ranges count from 0 and their ends are excluded:
+https://developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheets/request
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Any
+
+from orchestration.deliver.sheet.tables import (
+    HEADER_FILL,
+    HEADER_TEXT,
+    NUMBER_FORMATS,
+    Cell,
+    Chart,
+    Column,
+    Kind,
+    Table,
+)
+
+Request = dict[str, Any]
+
+FIELDS = (
+    "sheets(properties(sheetId,title,gridProperties(rowCount,columnCount,frozenRowCount)),"
+    "charts(chartId,spec),protectedRanges(warningOnly,requestingUserCanEdit))"
+)
+"""What has to be known of a spreadsheet: no cells."""
+
+_EPOCH = datetime(1899, 12, 30)
+_ROWS_AHEAD = 1_000
+_FIRST_COLUMNS = 26
+_BEFORE_CHART = 3  # columns between the table and the chart, for what people add
+_SHEET_IDS, _CHART_IDS = 71_000_000, 72_000_000
+_TYPES: dict[Kind, str] = {
+    "date": "DATE",
+    "time": "DATE_TIME",
+    "integer": "NUMBER",
+    "decimal": "NUMBER",
+    "percent": "PERCENT",
+    "text": "TEXT",
+}
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A worksheet as it is. `rows` and `columns` are its grid's size; `charts` maps ids to what they show."""
+
+    id: int
+    rows: int
+    columns: int
+    frozen: bool
+    locked: bool
+    charts: Mapping[int, Mapping[str, Any]]
+
+
+def read_sheets(spreadsheet: Mapping[str, Any]) -> dict[str, Sheet]:
+    """The worksheets of an answer of `spreadsheets.get`, by title. Sheets without a grid have no rows."""
+    found = {}
+    for sheet in spreadsheet.get("sheets", ()):
+        properties = sheet["properties"]
+        grid = properties.get("gridProperties", {})
+        found[str(properties["title"])] = Sheet(
+            id=properties.get("sheetId", 0),
+            rows=grid.get("rowCount", 0),
+            columns=grid.get("columnCount", 0),
+            frozen=grid.get("frozenRowCount", 0) > 0,
+            locked=any(
+                not (area.get("requestingUserCanEdit") or area.get("warningOnly"))
+                for area in sheet.get("protectedRanges", ())
+            ),
+            charts={chart["chartId"]: chart.get("spec", {}) for chart in sheet.get("charts", ())},
+        )
+    return found
+
+
+def free_id(sheets: Mapping[str, Sheet], index: int) -> int:
+    """An id for a new worksheet: always the same one, unless another worksheet has it."""
+    taken = {sheet.id for sheet in sheets.values()}
+    return next(
+        number
+        for number in range(_SHEET_IDS + 100 * index, _SHEET_IDS + 100 * index + 100)
+        if number not in taken
+    )
+
+
+def sizing(tables: Sequence[Table], sheets: Mapping[str, Sheet]) -> tuple[list[Request], dict[str, Sheet]]:
+    """Requests that add missing worksheets and rows or columns that a table needs, and the worksheets
+    thereafter.
+
+    New rows get their number formats at once, so that no reader sees a date as a bare number. Nothing ever
+    shrinks.
+    """
+    requests: list[Request] = []
+    after = dict(sheets)
+    for index, table in enumerate(tables):
+        sheet = sheets.get(table.title)
+        rows = _ROWS_AHEAD * (len(table.cells) // _ROWS_AHEAD + 1)
+        columns = len(table.columns) + (_BEFORE_CHART + 1 if table.chart else 0)
+        if sheet is None:
+            columns = max(columns, _FIRST_COLUMNS)
+            sheet = Sheet(free_id(after, index), rows, columns, frozen=False, locked=False, charts={})
+            grid = {"rowCount": rows, "columnCount": columns}
+            properties = {"sheetId": sheet.id, "title": table.title, "gridProperties": grid}
+            requests.append({"addSheet": {"properties": properties}})
+            requests += _formats(table, sheet.id, 1)
+        if sheet.columns < columns:
+            requests.append(_properties(sheet.id, {"columnCount": columns}))
+            sheet = replace(sheet, columns=columns)
+        if sheet.rows < len(table.cells):
+            requests.append(_properties(sheet.id, {"rowCount": rows}))
+            requests += _formats(table, sheet.id, sheet.rows)
+            sheet = replace(sheet, rows=rows)
+        after[table.title] = sheet
+    return requests, after
+
+
+def values(table: Table, found: Sequence[Sequence[Any]]) -> dict[str, Any] | None:
+    """One range of a values write that turns `found` (the table's columns as read, unformatted) into the
+    table.
+
+    None when they are the same. Rows that vanished become blank within the same write.
+    """
+    width = len(table.columns)
+    wanted = [[_plain(cell) for cell in row] for row in table.cells]
+    now = [[*row, *[""] * (width - len(row))] for row in found]
+    while now and not any(cell != "" for cell in now[-1]):
+        now.pop()
+    if table.same(wanted, now):
+        return None
+    wanted += [[""] * width for _ in range(len(now) - len(wanted))]
+    return {"range": own_range(table, rows=len(wanted)), "majorDimension": "ROWS", "values": wanted}
+
+
+def own_range(table: Table, *, rows: int | None = None, columns: int = 26) -> str:
+    """The table's columns in A1 notation: all their rows, or the first `rows`; no more than the first
+    `columns`.
+
+    Google refuses a range that reaches beyond the grid.
+    """
+    last = min(len(table.columns), columns)
+    return f"'{table.title}'!A1:{chr(ord('A') + last - 1)}{rows or ''}"
+
+
+def look(table: Table, sheet: Sheet) -> list[Request]:
+    """Requests for the look of a worksheet that has none yet, and for a chart that its rows or title have
+    outgrown.
+
+    A frozen header tells that the worksheet got its look: what people changed since then stays.
+    """
+    requests: list[Request] = []
+    if not sheet.frozen:
+        requests.append(_properties(sheet.id, {"frozenRowCount": 1}))
+        requests += _header(table, sheet.id) + _formats(table, sheet.id, 1) + _widths(table, sheet.id)
+        requests += _colours(table, sheet.id)
+    if table.chart:
+        requests += _chart(table, table.chart, sheet)
+    return requests
+
+
+def _plain(cell: Cell) -> int | float | str:
+    """A cell as a RAW value: days and times as serial numbers (days since 1899-12-30), nothing as ''."""
+    if cell is None:
+        return ""
+    if isinstance(cell, datetime):
+        return (cell - _EPOCH).total_seconds() / 86_400
+    if isinstance(cell, date):
+        return (datetime(cell.year, cell.month, cell.day) - _EPOCH).days
+    return cell
+
+
+def _properties(sheet_id: int, grid: Mapping[str, int]) -> Request:
+    fields = ",".join(f"gridProperties.{name}" for name in grid)
+    return {
+        "updateSheetProperties": {
+            "properties": {"sheetId": sheet_id, "gridProperties": dict(grid)},
+            "fields": fields,
+        }
+    }
+
+
+def _area(
+    sheet_id: int, column: int, columns: int = 1, first_row: int = 1, last_row: int | None = None
+) -> dict[str, int]:
+    area = {
+        "sheetId": sheet_id,
+        "startRowIndex": first_row,
+        "startColumnIndex": column,
+        "endColumnIndex": column + columns,
+    }
+    return area if last_row is None else {**area, "endRowIndex": last_row}
+
+
+def _formats(table: Table, sheet_id: int, first_row: int) -> list[Request]:
+    return [
+        {
+            "repeatCell": {
+                "range": _area(sheet_id, index, first_row=first_row),
+                "cell": {
+                    "userEnteredFormat": {
+                        "numberFormat": {"type": _TYPES[column.kind], "pattern": NUMBER_FORMATS[column.kind]},
+                        **_alignment(column),
+                    }
+                },
+                "fields": "userEnteredFormat(numberFormat,horizontalAlignment,padding)",
+            }
+        }
+        for index, column in enumerate(table.columns)
+    ]
+
+
+def _alignment(column: Column) -> dict[str, Any]:
+    if column.left:
+        return {"horizontalAlignment": "LEFT", "padding": {"left": 10}}
+    return {"horizontalAlignment": "RIGHT"}
+
+
+def _header(table: Table, sheet_id: int) -> list[Request]:
+    return [
+        {
+            "repeatCell": {
+                "range": _area(sheet_id, index, first_row=0, last_row=1),
+                "cell": {
+                    "userEnteredFormat": {
+                        "backgroundColor": _colour(HEADER_FILL),
+                        **_alignment(column),
+                        "textFormat": {"bold": True, "foregroundColor": _colour(HEADER_TEXT)},
+                    }
+                },
+                "fields": "userEnteredFormat(backgroundColor,horizontalAlignment,padding,textFormat)",
+            }
+        }
+        for index, column in enumerate(table.columns)
+    ]
+
+
+def _widths(table: Table, sheet_id: int) -> list[Request]:
+    return [
+        {
+            "updateDimensionProperties": {
+                "range": {
+                    "sheetId": sheet_id,
+                    "dimension": "COLUMNS",
+                    "startIndex": index,
+                    "endIndex": index + 1,
+                },
+                "properties": {"pixelSize": column.width},
+                "fields": "pixelSize",
+            }
+        }
+        for index, column in enumerate(table.columns)
+    ]
+
+
+def _colours(table: Table, sheet_id: int) -> list[Request]:
+    rules: list[dict[str, Any]] = []
+    if scale := table.scale:
+        points = (
+            ("minpoint", "0", scale.low),
+            ("midpoint", "0.5", scale.middle),
+            ("maxpoint", "1", scale.high),
+        )
+        gradient = {
+            name: {"type": "NUMBER", "value": at, "color": _colour(colour)} for name, at, colour in points
+        }
+        rules.append({"ranges": [_area(sheet_id, scale.column)], "gradientRule": gradient})
+    for mark in table.marks:
+        rule = {
+            "condition": {"type": "CUSTOM_FORMULA", "values": [{"userEnteredValue": f"={mark.formula}"}]},
+            "format": {"backgroundColor": _colour(mark.fill), "textFormat": {"bold": True}},
+        }
+        rules.append({"ranges": [_area(sheet_id, 0, len(table.columns))], "booleanRule": rule})
+    return [{"addConditionalFormatRule": {"index": index, "rule": rule}} for index, rule in enumerate(rules)]
+
+
+def _chart(table: Table, chart: Chart, sheet: Sheet) -> list[Request]:
+    chart_id = _CHART_IDS + sheet.id % 1_000_000
+    old = sheet.charts.get(chart_id)
+    if old is None:
+        if sheet.frozen:  # it was there once: people removed it
+            return []
+        anchor = {"sheetId": sheet.id, "rowIndex": 1, "columnIndex": len(table.columns) + _BEFORE_CHART}
+        position = {"overlayPosition": {"anchorCell": anchor, "widthPixels": 1_000, "heightPixels": 420}}
+        return [
+            {"addChart": {"chart": {"chartId": chart_id, "spec": _spec(chart, sheet), "position": position}}}
+        ]
+    title = chart.title if str(old.get("title", "")).startswith(chart.name) else old.get("title")
+    new = _reaching({**old, **({"title": title} if title is not None else {})}, sheet)
+    return [] if new == old else [{"updateChartSpec": {"chartId": chart_id, "spec": new}}]
+
+
+def _spec(chart: Chart, sheet: Sheet) -> dict[str, Any]:
+    def source(column: int) -> dict[str, Any]:
+        return {"sourceRange": {"sources": [_area(sheet.id, column, first_row=0, last_row=sheet.rows)]}}
+
+    return {
+        "title": chart.title,
+        "basicChart": {
+            "chartType": "LINE",
+            "legendPosition": "BOTTOM_LEGEND",
+            "headerCount": 1,
+            "domains": [{"domain": source(chart.x)}],
+            "series": [
+                {"series": source(column), "targetAxis": "LEFT_AXIS", "color": _colour(colour)}
+                for column, colour in chart.lines
+            ],
+        },
+    }
+
+
+def _reaching(spec: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
+    """The chart as people may have changed it, its ranges on this worksheet stretched to the last row."""
+    new = deepcopy(spec)
+    places: list[Any] = [new]
+    while places:
+        place = places.pop()
+        if isinstance(place, dict):
+            places += place.values()
+            if place.get("sheetId", 0) == sheet.id and "endColumnIndex" in place and "endRowIndex" in place:
+                place["endRowIndex"] = max(place["endRowIndex"], sheet.rows)
+        elif isinstance(place, list):
+            places += place
+    return new
+
+
+def _colour(rrggbb: str) -> dict[str, float]:
+    red, green, blue = (int(rrggbb[index : index + 2], 16) / 255 for index in (0, 2, 4))
+    return {"red": red, "green": green, "blue": blue}

@@ -1,0 +1,232 @@
+"""`make run` on a machine where nothing is configured, and what its users do next."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import json
+import os
+import re
+import stat
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import openpyxl
+import pytest
+
+from embedded import postgres
+from ingestion.warehouse import Warehouse
+from tests.end_to_end.conftest import Clone, exists, rows
+
+MOSCOW = ZoneInfo("Europe/Moscow")
+COLUMNS = [
+    *("activity_date", "attempts", "runs", "submits", "correct_submits", "success_rate", "unique_users"),
+    *("attempts_per_user", "users_without_correct", "avg_attempts_to_first_correct", "new_users"),
+    *("unique_users_7d", "unique_users_30d"),
+]
+
+
+@pytest.fixture(scope="module")
+def demo_warehouse(demo: Clone) -> Warehouse:
+    found = postgres.find(demo.path / ".state", database="demo")
+    assert found is not None, "the embedded PostgreSQL should keep running"
+    return found
+
+
+def yesterday() -> str:
+    return f"{datetime.now(MOSCOW) - timedelta(days=1):%Y-%m-%d}"
+
+
+def test_sixty_days_are_there_up_to_yesterday(demo_warehouse: Warehouse) -> None:
+    first, last, days = rows(
+        demo_warehouse, "select min(activity_date), max(activity_date), count(*) from marts.daily_metrics"
+    )[0]
+    assert days == 60
+    assert str(last) == yesterday()
+    assert (last - first).days == 59
+
+
+def test_every_record_is_accounted_for(demo_warehouse: Warehouse) -> None:
+    raw, staged = (
+        rows(demo_warehouse, f"select count(*) from {table}")[0][0]
+        for table in ("raw.attempts", "staging.stg_grader__attempts")
+    )
+    sums = rows(
+        demo_warehouse, "select sum(fetched), sum(accepted + repeated + rejected) from marts.load_receipts"
+    )[0]
+    assert raw == staged == sums[0] == sums[1]
+    accepted, rejected = rows(demo_warehouse, "select sum(accepted), sum(rejected) from marts.load_receipts")[
+        0
+    ]
+    assert rows(demo_warehouse, "select count(*) from marts.attempts") == [(accepted,)]
+    assert rows(demo_warehouse, "select count(*) from marts.rejected_attempts") == [(rejected,)]
+
+
+def test_the_screen_says_what_happened(demo: Clone, demo_warehouse: Warehouse) -> None:
+    screen = (demo.path / "first-screen.txt").read_text()
+    fetched, accepted, repeated, rejected = rows(
+        demo_warehouse,
+        "select sum(fetched), sum(accepted), sum(repeated), sum(rejected) from marts.load_receipts",
+    )[0]
+    assert "MADE-UP DATA" in screen
+    assert (
+        f"{fetched:,} loaded = {accepted:,} accepted + {repeated:,} repeated + {rejected:,} rejected"
+        in screen
+    )
+    assert re.search(r"\d+ created_at_invalid", screen)
+    assert re.search(r"tests +\d+ passed, 0 warned, 0 failed", screen)
+    for stage in ("ingest", "build", "deliver"):
+        assert re.search(rf"{stage} +done +\d+\.\d\d s", screen)
+
+
+def test_the_workbook_holds_the_mart(demo: Clone, demo_warehouse: Warehouse) -> None:
+    book = openpyxl.load_workbook(demo.path / "out" / "metrics.xlsx")
+    cells = list(book["Daily metrics"].iter_rows(values_only=True))
+    assert [name for name in cells[0] if name] == COLUMNS
+    mart = rows(demo_warehouse, f"select {', '.join(COLUMNS)} from marts.daily_metrics order by 1")
+    assert len(cells) - 1 == len(mart)
+    for cell, row in zip(cells[1:], mart, strict=True):
+        assert isinstance(cell[0], datetime)
+        assert cell[0].date() == row[0]
+        wanted = [None if value is None else float(value) for value in row[1:]]
+        assert list(cell[1 : len(COLUMNS)]) == pytest.approx(wanted)
+    assert (
+        "made-up"
+        in " ".join(str(cell) for row in book["About"].iter_rows(values_only=True) for cell in row).lower()
+    )
+
+
+def test_the_mail_holds_the_last_full_day(demo: Clone, demo_warehouse: Warehouse) -> None:
+    message = email.message_from_bytes(demo.mails[0].read_bytes(), policy=email.policy.default)
+    attempts = rows(
+        demo_warehouse, "select attempts from marts.daily_metrics order by activity_date desc limit 1"
+    )[0][0]
+    plain, html = (message.get_body((kind,)) for kind in ("plain", "html"))
+    assert plain is not None
+    assert html is not None
+    assert f"{attempts:,}" in plain.get_content()
+    assert f"{attempts:,}" in html.get_content()
+    assert "made-up" in plain.get_content().lower()
+    assert f"{attempts:,}" in str(message["Subject"])
+
+
+def test_the_log_times_each_stage(demo: Clone) -> None:
+    assert (demo.path / "logs" / f"{datetime.now():%Y-%m-%d}.log").exists()
+    for stage in ("ingest", "build", "deliver"):
+        assert f"{stage}: started" in demo.log
+        assert re.search(rf"{stage}: ended after \d+\.\d\d s: \S+", demo.log)
+    assert " ERROR " not in demo.log
+
+
+def test_files_are_for_their_owner_alone(demo: Clone) -> None:
+    for folder in ("logs", "out"):
+        for path in (demo.path / folder).rglob("*"):
+            assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+
+
+def test_running_again_changes_nothing(demo: Clone, demo_warehouse: Warehouse) -> None:
+    marts = {
+        name: f"select md5(coalesce(string_agg(t::text, '|' order by t::text), '')) from marts.{name} as t"
+        for name in ("attempts", "rejected_attempts", "learner_tasks", "daily_metrics")
+    }
+    before = {name: rows(demo_warehouse, query) for name, query in marts.items()}
+    done = demo.make("run")
+    assert done.returncode == 0, done.stderr
+    assert {name: rows(demo_warehouse, query) for name, query in marts.items()} == before
+    newest = rows(
+        demo_warehouse, "select accepted, rejected from marts.load_receipts order by loaded_at desc limit 1"
+    )
+    assert newest == [(0, 0)]
+
+
+def test_metrics_of_a_local_day_are_the_marts(demo: Clone, demo_warehouse: Warehouse) -> None:
+    day = datetime.fromisoformat(yesterday()).replace(tzinfo=MOSCOW)
+    start, end = (
+        f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}" for moment in (day, day + timedelta(days=1))
+    )
+    done = demo.make("metrics", f"START={start}", f"END={end}", "JSON=1")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    shared = [
+        name for name in COLUMNS if name not in ("activity_date", "unique_users_7d", "unique_users_30d")
+    ]
+    row = rows(
+        demo_warehouse,
+        f"select {', '.join(shared)} from marts.daily_metrics where activity_date = '{yesterday()}'",
+    )[0]
+    assert {name: found[name] for name in shared} == pytest.approx(
+        {name: float(value) for name, value in zip(shared, row, strict=True)}
+    )
+    table = demo.make("metrics", f"START={start}", f"END={end}")
+    assert f"{found['attempts']:,}" in table.stdout
+
+
+def test_an_analyst_types_dbt(demo: Clone, demo_warehouse: Warehouse) -> None:
+    project = demo.path / "dbt_project"
+    show = demo.command("dbt", "show", "--select", "daily_metrics", "--limit", "1", cwd=project)
+    assert show.returncode == 0, show.stdout
+    tests = demo.command(
+        "dbt", "test", "--select", "daily_metrics", "--exclude-resource-type", "unit_test", cwd=project
+    )
+    assert tests.returncode == 0, tests.stdout
+    before = rows(
+        demo_warehouse,
+        "select relname, relfilenode from pg_class where relnamespace = 'marts'::regnamespace order by 1",
+    )
+    for words in (("build",), ("test",), ("docs", "generate")):
+        done = demo.command("dbt", *words, cwd=project)
+        assert done.returncode == 0, done.stdout
+    own = [
+        name
+        for (name,) in rows(
+            demo_warehouse, "select nspname from pg_namespace where nspname like 'dev%' order by 1"
+        )
+    ]
+    assert [name.rsplit("_", 1)[1] for name in own] == ["marts", "staging"]
+    counts = [rows(demo_warehouse, f"select count(*) from {schema}.attempts") for schema in ("marts", own[0])]
+    assert counts[0] == counts[1]
+    after = rows(
+        demo_warehouse,
+        "select relname, relfilenode from pg_class where relnamespace = 'marts'::regnamespace order by 1",
+    )
+    assert before == after
+
+
+def test_the_docs_site_is_one_file(demo: Clone) -> None:
+    done = demo.make("docs", "SERVE=0")
+    assert done.returncode == 0, done.stderr
+    page = (demo.path / "out" / "docs.html").read_text("utf-8")
+    for name in ("daily_metrics", "learner_tasks", "exposure", "__overview__"):
+        assert name in page
+
+
+def test_psql_and_db_stop(demo: Clone) -> None:
+    done = demo.command("sh", "-c", "echo 'select count(*) from marts.daily_metrics' | make -s psql")
+    assert "60" in done.stdout, done.stderr
+    assert "is running" in demo.make("db").stdout
+
+
+def test_check_names_every_stand_in(demo: Clone) -> None:
+    done = demo.make("check")
+    assert done.returncode == 0, done.stdout
+    lines = done.stdout.splitlines()
+    for party, words in (
+        ("API", "demo API"),
+        ("Database", "embedded"),
+        ("Sheets", "workbook"),
+        ("Mail", "mail"),
+    ):
+        assert any(party in line and words in line for line in lines), done.stdout
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="another account can only be taken on by root")
+def test_nobody_else_can_read_the_state(demo: Clone) -> None:
+    state: Path = demo.path / ".state"
+    done = demo.command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "ls", str(state))
+    assert done.returncode != 0
+
+
+def test_made_up_data_never_mixes_with_the_real(demo: Clone) -> None:
+    real = postgres.start(demo.path / ".state", database="grader")
+    assert not exists(real, "marts.attempts")

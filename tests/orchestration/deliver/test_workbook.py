@@ -1,0 +1,274 @@
+"""The workbook file, opened again."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pytest
+from openpyxl.chart import BarChart, Reference
+from openpyxl.comments import Comment
+
+from orchestration.deliver import DeliveryError
+from orchestration.deliver.figures import DAILY_COLUMNS, Figures, Receipt
+from orchestration.deliver.sheet.tables import Tables, build_tables
+from orchestration.deliver.sheet.workbook import Workbook
+from orchestration.summary import RunSummary, TestCounts
+from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days
+
+WIDTH = len(DAILY_COLUMNS)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "out" / "metrics.xlsx"
+
+
+@pytest.fixture
+def tables(figures: Figures, summary: RunSummary) -> Tables:
+    return build_tables(
+        figures, summary, {"daily_metrics": {"attempts": "Runs and submits."}}, "out/dbt-docs.html"
+    )
+
+
+def rows(path: Path, title: str = "Daily metrics", width: int = WIDTH) -> list[tuple[Any, ...]]:
+    sheet = openpyxl.load_workbook(path)[title]
+    found = [tuple(row) for row in sheet.iter_rows(max_col=width, values_only=True)]
+    while found and not any(cell is not None for cell in found[-1]):
+        found.pop()
+    return found
+
+
+def charts(sheet: Any) -> list[Any]:
+    found: list[Any] = sheet._charts
+    return found
+
+
+def about(path: Path) -> dict[str, str]:
+    return {str(row[0]): str(row[1]) for row in rows(path, "About", 2)}
+
+
+def test_the_workbook_holds_the_mart(path: Path, tables: Tables, figures: Figures) -> None:
+    assert Workbook(path).deliver(tables).ok
+    found = rows(path)
+    assert found[0] == DAILY_COLUMNS
+    assert len(found) == 61
+    assert found[-1][0] == datetime(LAST_DAY.year, LAST_DAY.month, LAST_DAY.day)
+    for row, day in zip(found[1:], figures.days, strict=True):
+        assert row[1:] == pytest.approx(tuple(day.values.values()))
+
+
+def test_numbers_dates_and_look_are_native(path: Path, tables: Tables) -> None:
+    Workbook(path).deliver(tables)
+    book = openpyxl.load_workbook(path)
+    assert book.sheetnames == ["Daily metrics", "Data quality", "About"]
+    daily = book["Daily metrics"]
+    formats = {name: daily.cell(5, index).number_format for index, name in enumerate(DAILY_COLUMNS, start=1)}
+    assert daily["A5"].is_date
+    assert formats["success_rate"] == "0.0%"
+    assert formats["avg_attempts_to_first_correct"] == "0.0"
+    assert formats["attempts"] == "#,##0"
+    assert daily.freeze_panes == "A2"
+    assert daily.column_dimensions["J"].width > daily.column_dimensions["C"].width
+    (coloured,) = daily.conditional_formatting
+    assert str(coloured.sqref).startswith("F2:F")
+    (chart,) = charts(daily)
+    assert [series.val.numRef.f for series in chart.series] == [
+        "'Daily metrics'!$B$2:$B$61",
+        "'Daily metrics'!$E$2:$E$61",
+        "'Daily metrics'!$G$2:$G$61",
+    ]
+    assert chart.anchor._from.col > WIDTH
+
+
+def test_only_its_owner_reads_it(path: Path, tables: Tables) -> None:
+    Workbook(path).deliver(tables)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert os.listdir(path.parent) == ["metrics.xlsx"]
+
+
+def test_running_twice_changes_nothing(path: Path, figures: Figures, summary: RunSummary) -> None:
+    Workbook(path).deliver(build_tables(figures, summary, {}, "docs"))
+    before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
+    delivery = Workbook(path).deliver(
+        build_tables(figures, replace(summary, run_id="another-run"), {}, "docs")
+    )
+    assert "up to date" in delivery.detail
+    assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == before
+
+
+def test_what_people_did_survives(path: Path, figures: Figures, summary: RunSummary, tables: Tables) -> None:
+    Workbook(path).deliver(tables)
+    book = openpyxl.load_workbook(path)
+    daily = book["Daily metrics"]
+    daily.cell(1, WIDTH + 1).value = "my notes"
+    daily.cell(3, WIDTH + 1).value = "=B3*2"
+    daily["B4"].comment = Comment("why so few?", "boss")
+    daily.column_dimensions["B"].width = 44
+    own = book.create_sheet("Mine", 0)
+    own.append(["a", 1])
+    bars = BarChart()
+    bars.title = "Mine"
+    bars.add_data(Reference(own, min_col=2, min_row=1, max_row=1))
+    own.add_chart(bars)
+    book.save(path)
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(70)), summary, {}, "docs"))
+    book = openpyxl.load_workbook(path)
+    daily = book["Daily metrics"]
+    assert len(rows(path)) == 71
+    assert (daily.cell(1, WIDTH + 1).value, daily.cell(3, WIDTH + 1).value) == ("my notes", "=B3*2")
+    assert daily["B4"].comment.text == "why so few?"
+    assert daily.column_dimensions["B"].width == 44
+    assert book.sheetnames[0] == "Mine"
+    assert len(charts(book["Mine"])) == 1
+    (chart,) = charts(daily)
+    assert chart.series[0].val.numRef.f.endswith("$71")
+    assert len(daily.conditional_formatting) == 1
+
+
+def test_a_moved_chart_stays_where_it_is_and_a_removed_one_away(
+    path: Path, figures: Figures, summary: RunSummary, tables: Tables
+) -> None:
+    Workbook(path).deliver(tables)
+    book = openpyxl.load_workbook(path)
+    charts(book["Daily metrics"])[0].anchor._from.row = 40
+    book.save(path)
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(61)), summary, {}, "docs"))
+    book = openpyxl.load_workbook(path)
+    assert charts(book["Daily metrics"])[0].anchor._from.row == 40
+    charts(book["Daily metrics"]).clear()
+    book.save(path)
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(62)), summary, {}, "docs"))
+    assert charts(openpyxl.load_workbook(path)["Daily metrics"]) == []
+
+
+def test_who_reads_it_meanwhile_keeps_the_whole_old_file(
+    path: Path, figures: Figures, summary: RunSummary, tables: Tables
+) -> None:
+    Workbook(path).deliver(tables)
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, {}, "docs"))
+        assert reader.read() == before
+    assert path.read_bytes() != before
+
+
+def test_vanished_days_vanish(path: Path, figures: Figures, summary: RunSummary, tables: Tables) -> None:
+    Workbook(path).deliver(tables)
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, {}, "docs"))
+    assert len(rows(path)) == 6
+
+
+def test_someone_elses_figure_is_set_right(path: Path, tables: Tables) -> None:
+    Workbook(path).deliver(tables)
+    book = openpyxl.load_workbook(path)
+    book["Daily metrics"]["B2"] = 1_000_000
+    book.save(path)
+    Workbook(path).deliver(tables)
+    assert rows(path)[1][1] == tables.daily.rows[0][1]
+
+
+def test_an_empty_mart_makes_a_workbook_with_headers(path: Path, summary: RunSummary) -> None:
+    Workbook(path).deliver(build_tables(Figures(MOSCOW), summary, {}, "docs"))
+    assert rows(path) == [DAILY_COLUMNS]
+    assert about(path)["Data as of"] == "nothing loaded yet"
+
+
+@pytest.mark.parametrize("content", [b"", b"not a workbook", b"PK\x03\x04 half a zip"])
+def test_an_unreadable_file_is_kept_aside(
+    path: Path, tables: Tables, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    path.parent.mkdir()
+    path.write_bytes(content)
+    Workbook(path).deliver(tables)
+    assert len(rows(path)) == 61
+    (aside,) = path.parent.glob("metrics.unreadable-*.xlsx")
+    assert aside.read_bytes() == content
+    assert aside.name in caplog.text
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(
+    path: Path, figures: Figures, summary: RunSummary, tables: Tables, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Workbook(path).deliver(tables)
+    before = path.read_bytes()
+
+    def full_disk(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full_disk)
+    with pytest.raises(DeliveryError, match=f"cannot write {path}: No space left"):
+        Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, {}, "docs"))
+    assert path.read_bytes() == before
+    assert os.listdir(path.parent) == ["metrics.xlsx"]
+
+
+def test_texts_from_data_are_no_formulas(path: Path, figures: Figures, summary: RunSummary) -> None:
+    evil = {"=1+1": 3, "@SUM(A1)": 2, "\x00bad\x0b\ud800": 1}
+    receipt = Receipt("=cmd|'/c calc'!A1", figures.receipts[0].loaded_at, 6, 0, 0, 6, evil)
+    Workbook(path).deliver(build_tables(replace(figures, receipts=(receipt,)), summary, {}, "=2+2"))
+    book = openpyxl.load_workbook(path)
+    texts = [
+        cell
+        for sheet in book
+        for row in sheet.iter_rows()
+        for cell in row
+        if str(cell.value or "")[:1] in "=@+-"
+    ]
+    dangerous = [cell for cell in texts if cell.value]
+    assert {cell.value for cell in dangerous} == {
+        "=cmd|'/c calc'!A1",
+        "=1+1: 3, @SUM(A1): 2, bad : 1",
+        "=2+2",
+    }
+    assert {cell.data_type for cell in dangerous} == {"s"}
+
+
+def test_about_explains_the_columns_and_says_that_data_is_made_up(path: Path, tables: Tables) -> None:
+    Workbook(path).deliver(tables)
+    told = about(path)
+    assert told["attempts"] == "Runs and submits."
+    assert told["Time zone of all days and times"] == "Europe/Moscow"
+    assert told["Data as of"] == "Sun 22 Nov 2026, 06:00 (Europe/Moscow)"
+    assert told["Run that wrote this"] == "20261122T030000Z-7f3a"
+    assert told["Documentation"] == "out/dbt-docs.html"
+    assert told["Notice"].startswith("Made-up data")
+
+
+def test_a_failed_gate_leaves_a_dated_banner_and_the_last_good_table(
+    path: Path, figures: Figures, summary: RunSummary
+) -> None:
+    real = replace(summary, demo=False)
+    Workbook(path).deliver(build_tables(figures, real, {}, "docs"))
+    good = rows(path)
+    failed = replace(real, outcome="failed", failed_stage="build", tests=TestCounts(10, 0, 1, 3))
+    Workbook(path).deliver(build_tables(figures, failed, {}, "docs"))
+    assert rows(path) == good
+    assert about(path)["Notice"].startswith(
+        "Run of Sun 22 Nov 2026, 06:00 (Europe/Moscow): its data tests failed"
+    )
+    Workbook(path).deliver(build_tables(figures, real, {}, "docs"))
+    assert "Notice" not in about(path)
+
+
+def test_data_quality_has_a_row_per_load_newest_first(path: Path, tables: Tables) -> None:
+    Workbook(path).deliver(tables)
+    found = rows(path, "Data quality", 7)
+    assert found[0][2:6] == ("fetched", "accepted", "repeated", "rejected")
+    assert found[1][0] == datetime(2026, 11, 22, 6, 0, 3)
+    assert found[1][2:6] == (2_430, 2_207, 211, 12)
+    assert "is_correct_invalid: 7" in found[1][6]
+    assert [row[0] for row in found[1:]] == sorted((row[0] for row in found[1:]), reverse=True)
+
+
+def test_check_says_where_it_goes_and_makes_nothing(path: Path) -> None:
+    assert str(path) in Workbook(path).check()
+    assert not path.parent.exists()
+    path.parent.write_text("a file in the way")
+    with pytest.raises(DeliveryError, match="not a writable folder"):
+        Workbook(path).check()
