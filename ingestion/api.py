@@ -20,8 +20,9 @@ import urllib3
 from tenacity.wait import wait_base
 
 from ingestion.errors import ApiError, CancelledError
-from ingestion.faults import Fault, FaultError, of_exception, of_status, redact, timed_out
+from ingestion.faults import Fault, FaultError, of_exception, of_status, timed_out
 from ingestion.records import BrokenBodyError, Records, split
+from ingestion.redaction import Redactor
 from ingestion.windows import Window, format_instant, halves
 
 log = logging.getLogger(__name__)
@@ -67,9 +68,8 @@ class Api:
         """The address as people name it: no account, no query."""
         parts = urlsplit(self.url)
         host = parts.hostname or ""
-        return redact(
-            f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}{parts.path}", [self.client_key]
-        )
+        port = f":{parts.port}" if parts.port else ""
+        return Redactor([self.client_key])(f"{parts.scheme}://{host}{port}{parts.path}")
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,9 @@ class GraderApi:
             return answers
         code = fault.status_code if fault.status_code is not None else "none"
         raise ApiError(
-            redact(
+            Redactor([self.api.client_key])(
                 f"The grader's API at {self.api.label} could not be read: {fault.text}. status_code={code} "
-                f"window={failed}. What to do: {fault.advice}.",
-                [self.api.client_key],
+                f"window={failed}. What to do: {fault.advice}."
             ),
             fault.status_code,
             failed,

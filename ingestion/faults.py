@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
-from urllib.parse import quote, quote_plus
 
 import requests
 import urllib3
@@ -117,24 +115,6 @@ def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
     return max(0.0, (moment - now).total_seconds())
-
-
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """`text` with every secret replaced, as itself, URL-encoded or in base64."""
-    for secret in secrets:
-        if not secret:
-            continue
-        encoded = base64.b64encode(secret.encode()).decode()
-        for form in (
-            secret,
-            quote(secret, safe=""),
-            quote_plus(secret),
-            quote(secret),
-            encoded,
-            encoded.rstrip("="),
-        ):
-            text = text.replace(form, "***")
-    return text
 
 
 def _chain(error: BaseException | None) -> Iterable[BaseException]:

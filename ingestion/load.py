@@ -32,8 +32,8 @@ from dlt.destinations.impl.postgres.postgres import PostgresClient, PostgresCsvC
 
 from ingestion import spool
 from ingestion.errors import IngestionError, LoadError
-from ingestion.faults import redact
 from ingestion.raw import SCHEMA
+from ingestion.redaction import Redactor
 from ingestion.sift import is_refusal
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ class Loader:
         return self._told(what, f"{type(last).__name__}: {last}")
 
     def _told(self, what: str, why: str) -> LoadError:
-        why = redact(" ".join(why.split())[:500], [self._warehouse.password])
+        why = Redactor([self._warehouse.password])(" ".join(why.split())[:500])
         return LoadError(
             f"A load into {self._warehouse.label} failed, load {what}: {why}. "
             "What to do: mend that and run again; what was not loaded is fetched anew."

@@ -111,7 +111,7 @@ def ingest(
     report = IngestReport(list(asked))
     report.removed = raw.prepare(warehouse)
     pace = pace or Pace()
-    with raw.session(warehouse) as cursor:
+    with warehouse.session(autocommit=True) as cursor:
         todo = [
             (piece, Ask(window, round_id))
             for window in asked

@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
-
-import psycopg2
 
 from ingestion.errors import WarehouseError
 from ingestion.windows import Window, missing, union
@@ -21,7 +18,6 @@ from ingestion.windows import Window, missing, union
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from psycopg2.extensions import connection as Connection
     from psycopg2.extensions import cursor as Cursor
 
     from ingestion.warehouse import Warehouse
@@ -62,7 +58,7 @@ def prepare(warehouse: Warehouse) -> int:
 
     Returns how many records were removed. Raises WarehouseError.
     """
-    with _connected(warehouse) as connection, connection.cursor() as cursor:
+    with warehouse.session() as cursor:
         _check_encoding(cursor)
         _create(cursor)
         _wait_for_writers(cursor)
@@ -77,7 +73,7 @@ def coverage(warehouse: Warehouse) -> list[Window]:
 
     An answer covers its window up to the moment it was asked for. Raises WarehouseError.
     """
-    with _connected(warehouse) as connection, connection.cursor() as cursor:
+    with warehouse.session() as cursor:
         if not _exists(cursor, "fetches") or not _exists(cursor, "_dlt_loads"):
             return []
         cursor.execute(
@@ -93,7 +89,7 @@ def coverage(warehouse: Warehouse) -> list[Window]:
 
 def is_there(warehouse: Warehouse) -> bool:
     """Whether any load was ever begun on this warehouse. Raises WarehouseError."""
-    with _connected(warehouse) as connection, connection.cursor() as cursor:
+    with warehouse.session() as cursor:
         return _exists(cursor, "attempts") and _exists(cursor, "_dlt_loads")
 
 
@@ -190,46 +186,6 @@ def settle(cursor: Cursor) -> None:
     )
     last = cursor.fetchall()[0][0]
     cursor.execute("update raw.settled set record_no = %s where record_no <> %s", (last, last))
-
-
-@contextmanager
-def session(warehouse: Warehouse) -> Iterator[Cursor]:
-    """A cursor whose every statement is its own transaction, with times in UTC. Raises WarehouseError."""
-    with _connected(warehouse) as connection:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            yield cursor
-
-
-@contextmanager
-def _connected(warehouse: Warehouse) -> Iterator[Connection]:
-    """A connection whose work is committed at the end; what psycopg2 raises becomes a WarehouseError."""
-    connection: Connection | None = None
-    failure: WarehouseError | None = None
-    try:
-        connection = warehouse.connect(options="-c timezone=UTC")
-        yield connection
-        connection.commit()
-    except psycopg2.Error as error:
-        failure = warehouse_error(warehouse, error)
-    finally:
-        if connection is not None:
-            connection.close()
-    if failure is not None:
-        raise failure
-
-
-def warehouse_error(warehouse: Warehouse, error: psycopg2.Error) -> WarehouseError:
-    """The error to raise for `error`, with PostgreSQL's own first line and none of the statement's values."""
-    said = (error.diag.message_primary or str(error)).strip().replace("\n", " ") or type(error).__name__
-    if error.pgcode is None or error.pgcode.startswith(("08", "28", "3D", "57")):
-        advice = "check POSTGRES_* and that the server is up, then run again"
-    elif error.pgcode == "42501":
-        advice = "grant this account what `make roles` lists"
-    else:
-        advice = "run again; if it goes on, look at the server's log"
-    code = f" (SQLSTATE {error.pgcode})" if error.pgcode else ""
-    return WarehouseError(f"The warehouse {warehouse.label} failed: {said}{code}. What to do: {advice}.")
 
 
 def _check_encoding(cursor: Cursor) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import psycopg2
 
+from ingestion.errors import WarehouseError
+
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
+    from psycopg2.extensions import cursor as Cursor
+    from psycopg2.sql import Composable
 
 
 def sentence(error: psycopg2.Error) -> str:
@@ -59,6 +65,51 @@ class Warehouse:
             **options,
         )
         return connection
+
+    @contextmanager
+    def session(
+        self, application_name: str = "grader-elt", autocommit: bool = False, **options: Any
+    ) -> Iterator[Cursor]:
+        """A cursor on a connection of its own, with times in UTC; its work is committed when the block ends well.
+
+        With `autocommit` each statement is a transaction of its own. `options` are libpq's connection parameters.
+        Raises WarehouseError, with PostgreSQL's first line, its SQLSTATE and what to do, for all that psycopg2 raises.
+        """
+        connection: Connection | None = None
+        failure: WarehouseError | None = None
+        try:
+            connection = self.connect(application_name, options="-c timezone=UTC", **options)
+            connection.autocommit = autocommit
+            with connection.cursor() as cursor:
+                yield cursor
+            connection.commit()
+        except psycopg2.Error as error:
+            failure = self.failure(error)
+        finally:
+            if connection is not None:
+                connection.close()
+        if failure is not None:
+            raise failure
+
+    def query(
+        self, statement: str | Composable, values: Sequence[Any] | Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """The rows one statement finds, in a session of its own. Raises WarehouseError."""
+        with self.session() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall()
+
+    def failure(self, error: psycopg2.Error) -> WarehouseError:
+        """The error to raise for one of psycopg2's: PostgreSQL's words without the statement's values, and what to do."""
+        said = " ".join((error.diag.message_primary or str(error)).split()) or type(error).__name__
+        if error.pgcode is None or error.pgcode.startswith(("08", "28", "3D", "57")):
+            advice = "check POSTGRES_* and that the server is up, then run again"
+        elif error.pgcode == "42501":
+            advice = "grant this account what `make roles` lists"
+        else:
+            advice = "run again; if it goes on, look at the server's log"
+        code = f" (SQLSTATE {error.pgcode})" if error.pgcode else ""
+        return WarehouseError(f"The warehouse {self.label} failed: {said}{code}. What to do: {advice}.")
 
     def dlt_url(self) -> str:
         """The same as a SQLAlchemy-style URL for dlt, which insists on a password even where none is needed."""

@@ -23,7 +23,7 @@ FETCHED = instant("2023-06-01")
 def prepared(warehouse: Warehouse) -> Iterator[Cursor]:
     """A prepared schema with dlt's table of loads, as it is after the first load."""
     raw.prepare(warehouse)
-    with raw.session(warehouse) as cursor:
+    with warehouse.session(autocommit=True) as cursor:
         cursor.execute("create table raw._dlt_loads (load_id varchar, status bigint)")
         yield cursor
 
@@ -62,21 +62,21 @@ def rows(cursor: Cursor, query: str) -> list[tuple[Any, ...]]:
 
 def test_preparing_twice_changes_nothing(warehouse: Warehouse) -> None:
     assert raw.prepare(warehouse) == 0
-    with raw.session(warehouse) as cursor:
+    with warehouse.session(autocommit=True) as cursor:
         before = rows(cursor, "select oid, relname from pg_class order by oid")
     assert raw.prepare(warehouse) == 0
-    with raw.session(warehouse) as cursor:
+    with warehouse.session(autocommit=True) as cursor:
         assert rows(cursor, "select oid, relname from pg_class order by oid") == before
 
 
 def test_an_older_schema_gets_what_it_lacks(warehouse: Warehouse) -> None:
     raw.prepare(warehouse)
-    with raw.session(warehouse) as cursor:
+    with warehouse.session(autocommit=True) as cursor:
         cursor.execute("alter table raw.fetches drop column round, drop column kept_as_text")
         cursor.execute("alter table raw.attempts drop column record_no")
         cursor.execute("insert into raw.attempts (record, _dlt_load_id) values ('1', 'a')")
     raw.prepare(warehouse)
-    with raw.session(warehouse) as cursor:
+    with warehouse.session(autocommit=True) as cursor:
         names = rows(cursor, "select attname from pg_attribute where attrelid = 'raw.fetches'::regclass")
         assert {("round",), ("kept_as_text",)} <= set(names)
         assert rows(cursor, "select count(record_no) from raw.attempts") == [(0,)]
@@ -112,7 +112,7 @@ def test_what_was_settled_is_not_read_again(warehouse: Warehouse, prepared: Curs
 
 def test_rows_are_removed_even_when_no_load_ever_ended(warehouse: Warehouse) -> None:
     raw.prepare(warehouse)
-    with raw.session(warehouse) as cursor:
+    with warehouse.session(autocommit=True) as cursor:
         add_load(cursor, "broken", ended=False)
     assert raw.prepare(warehouse) == 1
 

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestration.logs import DatedFileHandler, Redactor, Tail, configure, remove_outdated
+from ingestion.redaction import Redactor
+from orchestration.logs import DatedFileHandler, Tail, configure, remove_outdated
 
 SECRET = "Pa$$ wörd/+=&'q\"\\x"
 TODAY = date(2026, 3, 1)
