@@ -14,6 +14,8 @@
         {{ create_read_literal_fields() }}
         {{ create_read_passback_text() }}
         {{ create_percent_decode() }}
+        {{ create_split_sourcedid() }}
+        {{ create_published_record_no() }}
     {%- endif -%}
 {%- endmacro %}
 

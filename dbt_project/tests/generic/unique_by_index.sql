@@ -8,7 +8,7 @@ select '{{ columns | join(', ') }}' as columns_without_unique_index
 where not exists (
     select 1
     from pg_catalog.pg_index as indexes
-    where indexes.indrelid = '{{ model }}'::regclass
+    where indexes.indrelid = '{{ model.render() }}'::regclass
         and indexes.indisunique
         and indexes.indisvalid
         and indexes.indpred is null

@@ -1,13 +1,11 @@
-{{
-    config(
-        incremental_strategy='append',
-        unique_key='rejected_record_id',
-        indexes=[
-            {'columns': ['rejected_record_id'], 'unique': true},
-            {'columns': ['record_no']},
-        ],
-    )
-}}
+{{ config(
+    materialized='incremental', full_refresh=false, incremental_strategy='publish',
+    unique_key='rejected_record_id',
+    indexes=[
+        {'columns': ['rejected_record_id'], 'unique': true},
+        {'columns': ['record_no']},
+    ],
+) }}
 
 with staged as (
 
@@ -41,7 +39,7 @@ first_seen as (
         record_no
 
     from arrived
-    {%- if is_incremental() %}
+    {%- if adds_to_itself() %}
 
     where not exists (
         select 1
