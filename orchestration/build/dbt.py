@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROJECT = ROOT / "dbt_project"
+NO_RECEIPTS = "there are no receipts yet"
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,18 @@ def dbt_environment(warehouse: Warehouse, zone: ZoneInfo) -> dict[str, str]:
 def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | None:
     """Why the marts in the schema `marts` have to be rebuilt from raw, or None when a build can add to them.
 
-    Their receipts say with which rules and days of which zone they were built. Raises WarehouseError.
+    Their receipts say with which rules and days of which zone they were built; without receipts it is NO_RECEIPTS. Raises
+    WarehouseError.
     """
     rules = str(yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]["rules_version"])
     with warehouse.session() as cursor:
         cursor.execute("select to_regclass(%s) is null", (f"{marts}.load_receipts",))
         if cursor.fetchall() == [(True,)]:
-            return "there are no receipts yet"
+            return NO_RECEIPTS
         # as JSON, because receipts of an earlier version may lack a column
         cursor.execute(
             "select distinct to_jsonb(receipts) ->> 'rules_version', to_jsonb(receipts) ->> 'report_timezone'"
-            f" from {marts}.load_receipts as receipts"
+            f" from {marts}.load_receipts as receipts"  # noqa: S608 our own name
         )
         published = cursor.fetchall()
     if any(version != rules for version, _ in published):

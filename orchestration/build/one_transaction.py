@@ -1,7 +1,8 @@
 """A whole dbt build in one transaction: others see what it made all at once, after its tests, or not at all.
 
-dbt gives each model a connection and a transaction of its own. Here every connection it opens is one session of ours, on which
-dbt's commits and rollbacks work on a savepoint. Of dbt only the method that opens a connection is replaced.
+dbt gives each model a connection and a transaction of its own. Here every connection it opens is one session of
+ours, on which dbt's commits and rollbacks work on a savepoint. Of dbt only the method that opens a connection is
+replaced.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 # A commit by itself, or as the last statement of several.
 _COMMIT_AT_THE_END = re.compile(
-    r"(?:\A(?:\s|/\*.*?\*/)*|;\s*)(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*\Z", re.IGNORECASE | re.DOTALL
+    r"(?:\A(?:\s|/\*.*?\*/)*|;\s*)(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*\Z",
+    re.IGNORECASE | re.DOTALL,
 )
 _NODE = re.compile(r'"node_id": "([^"]+)"')
 _NEXT_SAVEPOINT = "release savepoint of_dbt; savepoint of_dbt"
@@ -30,8 +32,8 @@ class TransactionLostError(psycopg2.InternalError):
 
     def __init__(self, node: str) -> None:
         super().__init__(
-            f"{node} ended the build's transaction by a commit of its own inside a statement. What was built before it is visible; "
-            "nothing more is published. Remove the commit (or the package that sends it), then run again."
+            f"{node} ended the build's transaction by a commit of its own inside a statement. What was built before it "
+            "is visible; nothing more is published. Remove the commit, or the package that sends it, then run again."
         )
         self.node = node
 
@@ -60,7 +62,10 @@ class Cursor(cursor):
 
 
 class Session(connection):
-    """The build's only connection: `commit`, `rollback` and `close` are dbt's, `publish` and `discard` end the transaction."""
+    """The build's only connection.
+
+    `commit`, `rollback` and `close` are dbt's and end nothing; `publish` and `discard` end the transaction.
+    """
 
     lost: TransactionLostError | None = None
 

@@ -78,7 +78,9 @@ def stored_failures(session: Session, results: Iterable[Any]) -> list[StoredFail
                     (node.relation_name,),
                 )
                 columns = cursor.fetchone()[0]
-                cursor.copy_expert(f"copy (select * from {node.relation_name} limit {KEPT_FAILURES}) to stdout", rows)
+                cursor.copy_expert(
+                    f"copy (select * from {node.relation_name} limit {KEPT_FAILURES}) to stdout", rows
+                )
             found.append(StoredFailures(node.schema, node.relation_name, columns, rows.getvalue()))
     return found
 
@@ -88,7 +90,9 @@ def keep_failures(warehouse: Warehouse, failures: Iterable[StoredFailures]) -> N
     for stored in failures:
         with warehouse.session() as cursor:
             cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(stored.schema)))
-            cursor.execute(f"drop table if exists {stored.table}; create table {stored.table} ({stored.columns})")
+            cursor.execute(
+                f"drop table if exists {stored.table}; create table {stored.table} ({stored.columns})"
+            )
             cursor.copy_expert(f"copy {stored.table} from stdin", io.BytesIO(stored.rows))
 
 
