@@ -64,7 +64,7 @@
 
 {#
   Before a rebuild: drop the marts whose columns or indexes are not those of their models, as after an upgrade, so that the build creates
-  them. Of the columns it goes by the contracts.
+  them, and the tables of models that are no more. Of the columns it goes by the contracts.
 #}
 {% macro drop_changed_marts() -%}
     {%- if execute and flags.FULL_REFRESH and flags.WHICH in ('run', 'build') -%}
@@ -74,7 +74,9 @@
                 {%- do log('The columns or indexes of ' ~ relation ~ ' have changed: it is created again.', info=true) -%}
                 {%- do adapter.drop_relation(relation) -%}
             {%- endif -%}
-        {%- endfor -%}
+        {%- endfor %}
+        {%- set staging = generate_schema_name('staging', none) | trim %}
+        drop table if exists {{ adapter.quote(staging) }}.int_learner_days
     {%- endif -%}
 {%- endmacro %}
 

@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg2
 import yaml
+from psycopg2 import sql
 
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
@@ -74,8 +75,10 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
             return NO_RECEIPTS
         # as JSON, because receipts of an earlier version may lack a column
         cursor.execute(
-            "select distinct to_jsonb(receipts) ->> 'rules_version', to_jsonb(receipts) ->> 'report_timezone'"
-            f" from {marts}.load_receipts as receipts"  # noqa: S608 our own name
+            sql.SQL(
+                "select distinct to_jsonb(receipts) ->> 'rules_version', to_jsonb(receipts) ->> 'report_timezone'"
+                " from {}.load_receipts as receipts"
+            ).format(sql.Identifier(marts))
         )
         published = cursor.fetchall()
     if any(version != rules for version, _ in published):

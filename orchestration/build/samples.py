@@ -1,4 +1,4 @@
-"""What a failing data test found: a few rows for the mail, without anything that names a learner, and its table of failures."""
+"""What a failing data test found: a few rows for the mail, naming no learner, and the table of dbt's `store_failures`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from psycopg2 import sql
 from orchestration.deliver import words
 
 if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
+
     from ingestion.warehouse import Warehouse
     from orchestration.build.one_transaction import Session
 
@@ -32,7 +34,7 @@ KEPT_FAILURES = 100_000
 _SAFE_TEXT = re.compile(r"[\w .,:+@/{}\"-]{0,200}")
 
 
-def sample_rows(session: Session, query: str, limit: int = 3) -> tuple[str, ...]:
+def sample_rows(session: Connection, query: str, limit: int = 3) -> tuple[str, ...]:
     """Up to `limit` rows that `query` (a failing test's compiled SQL) finds, as `column=value` texts.
 
     `session` is the one the test has run in: others can't see yet what it looked at. Its transaction stays as it was. Equal
@@ -56,7 +58,7 @@ def sample_rows(session: Session, query: str, limit: int = 3) -> tuple[str, ...]
 
 @dataclass(frozen=True)
 class StoredFailures:
-    """The table that dbt's `store_failures` made of a failing test: its quoted name, its columns as DDL, its rows for COPY."""
+    """The table that dbt made of a failing test: schema, quoted name, columns as DDL, rows for COPY."""
 
     schema: str
     table: str
@@ -78,9 +80,8 @@ def stored_failures(session: Session, results: Iterable[Any]) -> list[StoredFail
                     (node.relation_name,),
                 )
                 columns = cursor.fetchone()[0]
-                cursor.copy_expert(
-                    f"copy (select * from {node.relation_name} limit {KEPT_FAILURES}) to stdout", rows
-                )
+                query = f"select * from {node.relation_name} limit {KEPT_FAILURES}"  # noqa: S608 dbt's own name
+                cursor.copy_expert(f"copy ({query}) to stdout", rows)
             found.append(StoredFailures(node.schema, node.relation_name, columns, rows.getvalue()))
     return found
 
