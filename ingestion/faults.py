@@ -36,6 +36,11 @@ class Fault:
     timed_out: bool = False
     wait: float | None = None
 
+    @property
+    def code(self) -> str:
+        """The status code as messages show it."""
+        return "none" if self.status_code is None else str(self.status_code)
+
 
 class FaultError(Exception):
     """Carries a fault through the retries."""

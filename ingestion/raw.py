@@ -73,18 +73,18 @@ def prepare(warehouse: Warehouse) -> int:
 def coverage(warehouse: Warehouse) -> list[Window]:
     """The time completed loads cover, as ordered windows apart from each other.
 
-    An answer covers its window up to the moment it was asked for. Raises WarehouseError.
+    An answer covers its window up to the moment it was requested. Raises WarehouseError.
     """
     with warehouse.session() as cursor:
-        if not _exists(cursor, "fetches") or not _exists(cursor, "_dlt_loads"):
+        if not _exists(cursor, "fetches"):
             return []
         cursor.execute(
             """
             select window_start, least(window_end, fetched_at)
             from raw.fetches
-            where _dlt_load_id in (select load_id from raw._dlt_loads where status = 0)
-                and window_start < least(window_end, fetched_at)
-            """
+            where _dlt_load_id = any(%s) and window_start < least(window_end, fetched_at)
+            """,
+            (_completed_loads(cursor),),
         )
         return union(Window(start, end) for start, end in cursor.fetchall())
 
@@ -100,22 +100,20 @@ def open_round(cursor: Cursor, asked: Window) -> tuple[str, list[Window]]:
 
     That is the latest pass over exactly this window, if it was left unfinished, and a new one over all of it otherwise.
     """
-    if _exists(cursor, "_dlt_loads"):
-        cursor.execute(
-            """
-            select round, window_start, window_end, fetched_at
-            from raw.fetches
-            where asked_start = %s and asked_end = %s and round is not null
-                and _dlt_load_id in (select load_id from raw._dlt_loads where status = 0)
-            """,
-            (asked.start, asked.end),
-        )
-        rows: Sequence[tuple[str, datetime, datetime, datetime]] = cursor.fetchall()
-        if rows:
-            latest = max(rows, key=lambda row: row[3])[0]
-            rest = missing(asked, (Window(row[1], row[2]) for row in rows if row[0] == latest))
-            if rest:
-                return latest, rest
+    cursor.execute(
+        """
+        select round, window_start, window_end, fetched_at
+        from raw.fetches
+        where asked_start = %s and asked_end = %s and round is not null and _dlt_load_id = any(%s)
+        """,
+        (asked.start, asked.end, _completed_loads(cursor)),
+    )
+    rows: Sequence[tuple[str, datetime, datetime, datetime]] = cursor.fetchall()
+    if rows:
+        latest = max(rows, key=lambda row: row[3])[0]
+        rest = missing(asked, (Window(row[1], row[2]) for row in rows if row[0] == latest))
+        if rest:
+            return latest, rest
     return uuid.uuid4().hex, [asked]
 
 
@@ -151,10 +149,7 @@ def _remove_unfinished(cursor: Cursor) -> int:
     Only records after the watermark are read, so the cost does not grow with history. All are read only when a load in
     `raw.fetches` is unfinished and has none of the new records.
     """
-    whole: set[str] = set()
-    if _exists(cursor, "_dlt_loads"):
-        cursor.execute("select load_id from raw._dlt_loads where status = 0")
-        whole = {load_id for (load_id,) in cursor.fetchall()}
+    whole = set(_completed_loads(cursor))
     cursor.execute("select coalesce(max(record_no), 0) from raw.watermark")
     watermark = cursor.fetchall()[0][0]
     cursor.execute("select distinct _dlt_load_id from raw.attempts where record_no > %s", (watermark,))
@@ -168,6 +163,13 @@ def _remove_unfinished(cursor: Cursor) -> int:
     if removed:
         log.warning("Removed %d records of %d loads that never ended.", removed, len(broken | stray))
     return removed
+
+
+def _completed_loads(cursor: Cursor) -> list[str]:
+    if not _exists(cursor, "_dlt_loads"):
+        return []
+    cursor.execute("select load_id from raw._dlt_loads where status = 0")
+    return [load_id for (load_id,) in cursor.fetchall()]
 
 
 def _delete(cursor: Cursor, table: str, load_ids: set[str], after: int | None = None) -> int:

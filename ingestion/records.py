@@ -49,20 +49,18 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 # Without an exponent of four digits, a number out of range has a run of at least this many digits.
 _MANY_DIGITS = DIGITS_AFTER_POINT_MOST - 999
 _LONG_NUMBER = re.compile(rb"(?<![0-9])[0-9]{%d}" % _MANY_DIGITS)
-# Two patterns, each with a literal start: a search for either letter at once takes six times as long.
-_LONG_EXPONENTS = tuple(
-    re.compile(rb"%b(?<=[0-9]%b)[+-]?[0-9]{4,}(?:[ \t\r\n,\]}]|\Z)" % (letter, letter))
-    for letter in (b"e", b"E")
-)
+_LONG_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{4,}(?:[ \t\r\n,\]}]|\Z)")
+# What a number ends with, told by a search that is ten times as fast: each digit as 0, each byte after a number as a comma.
+_NUMBER_BYTES = bytes.maketrans(b"123456789 \t\r\n]}", b"000000000,,,,,,")
+_MANY_DIGITS_END = b"0000,"
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
 _STRING = re.compile(rb'"[^"]*"')
 _NUMBER = re.compile(rb"([0-9]+)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _STEPS = [0] * 256
-for _opener, _closer in ("[]", "{}"):
-    _STEPS[ord(_opener)], _STEPS[ord(_closer)] = 1, -1
+for _opener, _closer in (b"[]", b"{}"):
+    _STEPS[_opener], _STEPS[_closer] = 1, -1
 
 _DECODE_STEP = 1 << 20
-_COUNTED_AT_ONCE = 2000
 _BLANK = b" \t\r\n"
 
 Raw = msgspec.Raw
@@ -109,9 +107,9 @@ def split(body: bytes | bytearray) -> Records:
     if 0x00 not in body and SEPARATOR not in body:
         texts = _cut(body)
         if texts is not None:
-            repaired = _count_repaired(texts) if is_repaired else 0
-            texts, kept_as_text = _make_storable(body, texts)
-            return Records(texts, repaired, kept_as_text)
+            repaired = sum(_REPLACED in as_bytes(text) for text in texts) if is_repaired else 0
+            storable, kept_as_text = _make_storable(body, texts)
+            return Records(storable, repaired, kept_as_text)
     return _split_leniently(bytes(body))
 
 
@@ -140,16 +138,17 @@ def _check_is_list(body: bytes | bytearray) -> None:
 def _check_utf8(body: bytes | bytearray) -> None:
     if body.isascii():
         return
+    # A step at a time: all of it as a str could take four times the memory.
     decoder = codecs.getincrementaldecoder("utf-8")()
-    offset, cut_short = 0, False
-    try:
-        for offset in range(0, len(body), _DECODE_STEP):  # noqa: B007 the last one is in the message
-            decoder.decode(body[offset : offset + _DECODE_STEP])
-        cut_short = True
-        decoder.decode(b"", final=True)
+    for offset in range(0, len(body), _DECODE_STEP):
+        is_last = offset + _DECODE_STEP >= len(body)
+        try:
+            decoder.decode(body[offset : offset + _DECODE_STEP], is_last)
+        except UnicodeDecodeError as error:
+            cut_short = is_last and error.reason == "unexpected end of data"
+            break
+    else:
         return
-    except UnicodeDecodeError:
-        pass
     raise BrokenBodyError(f"bytes that are not UTF-8 (near byte {offset})", cut_short)
 
 
@@ -164,18 +163,6 @@ def _replace_escape(match: re.Match[bytes]) -> bytes:
     return escape if len(escape) == _PAIR_LENGTH else _REPLACED
 
 
-def _count_repaired(texts: Sequence[Raw]) -> int:
-    """How many of the texts hold a replacement: joined they are searched faster than one by one."""
-    count = 0
-    for start in range(0, len(texts), _COUNTED_AT_ONCE):
-        joined = SEPARATOR.join(texts[start : start + _COUNTED_AT_ONCE])
-        end = 0
-        while end >= 0 and (found := joined.find(_REPLACED, end)) >= 0:
-            count += 1
-            end = joined.find(SEPARATOR, found)
-    return count
-
-
 def _cut(body: bytes | bytearray) -> list[Raw] | None:
     try:
         return _DECODER.decode(body)
@@ -185,7 +172,7 @@ def _cut(body: bytes | bytearray) -> list[Raw] | None:
 
 def _make_storable(body: bytes | bytearray, texts: Sequence[Raw]) -> tuple[Sequence[bytes | Raw], int]:
     """The texts, with what jsonb has no room for as JSON strings; and how many these are."""
-    any_exponent = any(pattern.search(body) for pattern in _LONG_EXPONENTS)
+    any_exponent = _MANY_DIGITS_END in body.translate(_NUMBER_BYTES) and _LONG_EXPONENT.search(body)
     if not any_exponent and max(map(len, texts), default=0) <= _SHORT:
         return texts, 0
     changed: list[bytes | Raw] = list(texts)
@@ -202,7 +189,7 @@ def _make_storable(body: bytes | bytearray, texts: Sequence[Raw]) -> tuple[Seque
 def _fits_jsonb(text: bytes) -> bool:
     """Whether PostgreSQL's jsonb has room for this JSON: all its numbers, its depth, its size."""
     openers = text.count(b"[") + text.count(b"{")
-    has_suspect_number = any(pattern.search(text) for pattern in _LONG_EXPONENTS) or (
+    has_suspect_number = _LONG_EXPONENT.search(text) or (
         len(text) > _MANY_DIGITS and _LONG_NUMBER.search(text)
     )
     if openers <= DEPTH_MOST and not has_suspect_number and len(text) <= _ALWAYS_FITS:

@@ -173,7 +173,7 @@ def test_no_load_is_refused_or_done_twice_for_a_record_that_jsonb_cannot_hold(
     assert caplog.text.count("Loaded 5 records") == 7
     assert (report.fetched, report.kept_as_text, len(report.load_ids)) == (35, 4, 7)
     stored = [record for (record,) in query(f"select record from raw.attempts {WHOLE} order by record_no")]
-    expected = [int(text) if text.isdigit() else text for of_day in texts for text in of_day]
+    expected: list[Any] = [int(text) if text.isdigit() else text for of_day in texts for text in of_day]
     expected[31] = {"n": 10**1000}
     assert stored == expected
     kept = query(f"select kept_as_text from raw.fetches {WHOLE} order by window_start")
