@@ -11,7 +11,7 @@ from tests.bench.report import Section, table
 TABLES = {
     "raw.attempts": "each record as it came; everything else can be made anew from it",
     "raw.fetches": "one row for each answered call: what time is covered",
-    "raw.settled": "one number: up to where every load is known to have ended",
+    "raw.watermark": "one number: up to it, every record belongs to a completed load",
     "staging.stg_grader__attempts": "each record typed, parsed and judged: what the tests gate, what receipts count",
     "staging.stg_grader__loads": "the completed loads, one list for a whole build",
     "staging.stg_grader__fetches": "one row for each answered call of a completed load",
