@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics check docs db db-stop psql roles test lint format bench torture audit lock clean
+.PHONY: help run ingest build deliver metrics check docs db db-stop psql roles test test-fast lint format bench torture audit lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -48,42 +48,49 @@ roles: $(BIN)/dbt ## SQL for least-privilege roles (APPLY=1 runs it)
 test: $(BIN)/pytest ## run every test
 	@$(BIN)/python -m pytest
 
-lint: $(BIN)/pytest ## code style and types
+test-fast: $(BIN)/pytest ## run the tests that need no database server and no clone, in under a minute
+	@$(BIN)/python -m pytest -m "not slow"
+
+lint: $(BIN)/pytest ## check style, types, SQL, YAML and the length of lines
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/yamllint --strict .
+	@$(BIN)/sqlfluff lint --processes 0 --nocolor --disable-progress-bar dbt_project
+	@$(BIN)/python -m pytest -n 0 tests/lint
 
-torture: $(BIN)/pytest ## the long fault tests, with a report of counts in out/torture.md
-	@FAULTS=long $(BIN)/python -m pytest tests/faults
-
-format: $(BIN)/pytest ## put the code in shape
+format: $(BIN)/pytest ## fix the style of Python and SQL where a program can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+	@$(BIN)/sqlfluff fix --processes 0 --nocolor --disable-progress-bar dbt_project
+
+torture: $(BIN)/pytest ## run the long fault tests, with a report of counts in out/torture.md
+	@FAULTS=long $(BIN)/python -m pytest tests/faults
 
 bench: $(BIN)/dbt ## measure the product beside its peers into out/bench.md (FULL=1 for the large sizes, HISTORIES=50000,500000)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt >&2
+	@$(BIN)/python install.py requirements-bench.txt
 	@$(BIN)/python -m tests.bench $(if $(FULL),--full) $(if $(HISTORIES),--histories $(HISTORIES))
 
 audit: $(BIN)/pytest ## look for known vulnerabilities in the pinned packages
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
 
-lock: ## renew the pinned versions and hashes from requirements*.in (needs uv)
-	uv pip compile -q --upgrade --no-strip-extras --universal --generate-hashes --python-version 3.10 --no-header --no-annotate -o requirements.txt requirements.in
-	uv pip compile -q --upgrade --no-strip-extras --universal --generate-hashes --python-version 3.10 --no-header --no-annotate -o requirements-dev.txt requirements-dev.in
-	uv pip compile -q --upgrade --no-strip-extras --universal --generate-hashes --python-version 3.10 --no-header --no-annotate -o requirements-bench.txt requirements-bench.in
+lock: ## pin versions and hashes from requirements*.in (UPGRADE=1 for the newest; needs uv)
+	@for name in requirements requirements-dev requirements-bench requirements-uv; do \
+		uv pip compile -q $(if $(UPGRADE),--upgrade) --no-strip-extras --universal --generate-hashes --python-version 3.10 \
+			--no-header --no-annotate -o $$name.txt $$name.in || exit 1; \
+	done
 
-clean: db-stop ## remove what was made here, the embedded database and its data included
-	rm -rf .venv .state out logs dbt_project/target dbt_project/logs
+# Where nothing was installed, no database was started.
+clean: ## remove all that was made here, the embedded database with its data included
+	@if [ -x $(BIN)/dbt ]; then $(ELT) db-stop; fi
+	rm -rf .venv .state out logs dbt_project/target dbt_project/logs dbt_project/dbt_packages
 
 # The virtual environment. `dbt` in it is replaced by one that knows the project's settings.
 $(BIN)/dbt: requirements.txt orchestration/build/dbt.sh
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v[:2] <= (3, 13) else f"Python 3.10 to 3.13 is needed, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
-	@test -x $(BIN)/python || { echo "making the virtual environment .venv" >&2; $(PYTHON) -m venv .venv; }
-	@echo "installing the pinned packages" >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt >&2
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(None if (3, 10) <= v[:2] <= (3, 13) else "Python 3.10 to 3.13 is needed, this is %d.%d: make PYTHON=python3.12 ..." % v[:2])'
+	@$(PYTHON) install.py requirements.txt
 	@rm -f $(BIN)/dbt && cp orchestration/build/dbt.sh $(BIN)/dbt && chmod 755 $(BIN)/dbt
 
 $(BIN)/pytest: requirements-dev.txt $(BIN)/dbt
-	@echo "installing the packages for tests" >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt >&2
+	@$(BIN)/python install.py requirements-dev.txt
 	@touch $(BIN)/pytest

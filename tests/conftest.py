@@ -31,6 +31,21 @@ _SETTING_GROUPS = ("POSTGRES_", "GOOGLE_", "SMTP_", "EMAIL_")
 # A test's database needn't survive a power cut.
 _HASTY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
 
+# What makes a test slow: a PostgreSQL server, or a clone to run commands in. Every test of these folders counts as slow, too.
+_SLOW_FIXTURES = {"server", "clone", "demo"}
+_SLOW_FOLDERS = {"embedded", "end_to_end", "faults"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark slow tests, which `make test-fast` leaves out."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if (
+            fixtures & _SLOW_FIXTURES
+            or set(item.path.relative_to(Path(__file__).parent).parts) & _SLOW_FOLDERS
+        ):
+            item.add_marker(pytest.mark.slow)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
