@@ -1,4 +1,4 @@
-"""What a run did, as values: the screen, the mail and the log all tell it from here."""
+"""What a run did, as values: the screen, the mail and the log all show it from here."""
 
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ class RunSummary:
     command: str
     started_at: datetime
     demo: bool
+    log_file: str
     outcome: RunOutcome = "done"
     finished_at: datetime | None = None
     stages: list[Stage] = field(default_factory=list)
@@ -87,4 +88,3 @@ class RunSummary:
     failure: str | None = None
     deliveries: list[Delivery] = field(default_factory=list)
     log_tail: tuple[str, ...] = ()
-    log_file: str = ""

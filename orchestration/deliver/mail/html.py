@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from orchestration.deliver import words
 from orchestration.deliver.mail.body import Body
@@ -23,22 +22,8 @@ _TEMPLATES = Environment(
 def render_html(body: Body, picture_id: str | None) -> str:
     """The text/html part. `picture_id` is the content id of the attached picture, without angle brackets."""
     template = _TEMPLATES.get_template("mail.html.j2")
-    return template.render(
-        body=body, picture_id=picture_id, words=words, is_address=_is_address, commands=_commands
-    )
+    return template.render(body=body, picture_id=picture_id, words=words, is_address=_is_address)
 
 
 def _is_address(link: str) -> bool:
     return urlsplit(link).scheme in {"http", "https"}
-
-
-def _commands(text: str) -> Markup:
-    """`text` escaped, with what stands between backticks set as code."""
-    parts = [
-        Markup("<code>{}</code>").format(part) if odd else escape(part) for odd, part in _alternating(text)
-    ]
-    return Markup("").join(parts)
-
-
-def _alternating(text: str) -> list[tuple[bool, str]]:
-    return [(bool(index % 2), part) for index, part in enumerate(text.split("`"))]

@@ -36,7 +36,7 @@ def _failure(body: Body) -> Iterator[str]:
         yield from _wrapped("- ", advice)
     if body.failure.log_tail:
         yield ""
-        yield f"Last lines of the log{f' ({body.failure.log_file})' if body.failure.log_file else ''}:"
+        yield f"Last lines of the log ({body.failure.log_file}):"
         yield from (f"  {line}" for line in body.failure.log_tail)
 
 
@@ -54,31 +54,24 @@ def _figures(body: Body) -> Iterator[str]:
         yield from _wrapped("", "There is no full day to show yet.")
         return
     yield from _title(body.day)
-    before, week = f"vs {body.day_before}", f"vs {body.week_before}"
-    yield f"{'':31}{'':>10}{before:>17}{week:>17}"
+    yield f"{'':41}{f'vs {body.day_before}':>17}{f'vs {body.week_before}':>17}"
     for line in body.lines:
-        yield f"{line.label:31}{line.value:>10}{_compared(line.day_before, line.day_change)}" + _compared(
-            line.week_before, line.week_change
-        )
+        before = f"{line.day_before}  {line.day_change}" if line.day_change else line.day_before
+        week = f"{line.week_before}  {line.week_change}" if line.week_change else line.week_before
+        yield f"{line.label:31}{line.value:>10}{before:>17}{week:>17}"
     yield ""
     yield f"Data as of {body.as_of}."
 
 
-def _compared(before: str, change: str) -> str:
-    return f"{f'{before}  {change}' if change else before:>17}"
-
-
 def _load(body: Body) -> Iterator[str]:
-    if body.load is None:
+    load = body.load
+    if load is None:
         return
     yield from _title(body.load_title)
-    load = body.load
-    for name, count in zip(
-        ("fetched", "accepted", "repeated", "rejected"),
-        (load.fetched, load.accepted, load.repeated, load.rejected),
-        strict=True,
-    ):
-        yield f"{name:31}{count:>10,}"
+    yield f"{'fetched':31}{load.fetched:>10,}"
+    yield f"{'accepted':31}{load.accepted:>10,}"
+    yield f"{'repeated':31}{load.repeated:>10,}"
+    yield f"{'rejected':31}{load.rejected:>10,}"
     for reason, count in load.rejected_by_reason.items():
         yield f"  {words.one_line(reason, 60):29}{count:>10,}"
 
@@ -89,8 +82,8 @@ def _tests(body: Body) -> Iterator[str]:
     yield from _title("Data tests")
     yield body.tests
     for result in body.test_results:
-        told = f"{result.status}: {result.name}: {result.message or f'{result.failures:,} rows'}"
-        yield from _wrapped("- ", words.one_line(told))
+        text = f"{result.status}: {result.name}: {result.message or f'{result.failures:,} rows'}"
+        yield from _wrapped("- ", words.one_line(text))
         for sample in result.sample:
             yield from _wrapped("    ", words.one_line(sample))
 
@@ -102,9 +95,8 @@ def _end(body: Body) -> Iterator[str]:
     if body.links.docs:
         yield f"Documentation: {body.links.docs}"
     for stage in body.stages:
-        yield from _wrapped(
-            "", f"{stage.name}: {stage.outcome} in {words.seconds(stage.seconds)}. {stage.detail}"
-        )
+        took = words.seconds(stage.seconds)
+        yield from _wrapped("", f"{stage.name}: {stage.outcome} in {took}. {stage.detail}")
     yield from _wrapped("", f"Run {body.run}.")
 
 

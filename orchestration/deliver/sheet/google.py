@@ -1,24 +1,22 @@
-"""The Google spreadsheet: read what is there, make room, write the values at once, then dress it.
+"""The Google spreadsheet: read what is there, make room, write the values at once, then format.
 
-Each step is worked out from what was just read, so after a lost answer the whole way is simply gone again:
-what was done already is not done twice. The values of all worksheets travel in a single request; a reader
-sees the old tables or the new ones.
+Each step is derived from what was just read, so after a lost answer the whole sequence simply runs
+again: what was done already is not done twice. The values of all worksheets travel in a single
+request; a reader sees the old tables or the new ones.
 """
 
 from __future__ import annotations
 
-import logging
-import re
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tenacity
-
 from orchestration.deliver import DeliveryError
-from orchestration.deliver.sheet.google_http import RequestFailed, SheetsHttp, read_credentials
+from orchestration.deliver.columns import TITLES
+from orchestration.deliver.retry import with_retries
+from orchestration.deliver.sheet.google_http import RequestFailed, SpreadsheetApi, read_credentials
 from orchestration.deliver.sheet.google_requests import (
     FIELDS,
     Sheet,
@@ -31,18 +29,14 @@ from orchestration.deliver.sheet.google_requests import (
 from orchestration.deliver.sheet.tables import Tables
 from orchestration.summary import Delivery
 
-log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
-_ATTEMPTS = 6
-_JITTERED = tenacity.wait_exponential_jitter(multiplier=1, max=30, jitter=1)
+T = TypeVar("T")
 
 
 class GoogleSheet:
-    """One spreadsheet (its id or its URL), written as the service account in `credentials_file`.
+    """The spreadsheet with the id `spreadsheet`, written as the service account in `credentials_file`.
 
-    `api_url` replaces Google's address (without `/v4`). `timeout` bounds a request, `deadline` the whole
-    delivery with its repeats, both in seconds; `sleep` is what waits between repeats.
+    `api_url` replaces Google's address (without `/v4`). `timeout` bounds a request, `deadline` the
+    whole delivery with its retries, both in seconds; `sleep` is what waits between retries.
     """
 
     name = "Google spreadsheet"
@@ -57,12 +51,8 @@ class GoogleSheet:
         deadline: float = 300,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._credentials_file = credentials_file
-        self._id = spreadsheet_id(spreadsheet)
-        self._api_url = api_url
-        self._timeout = timeout
-        self._seconds = deadline
-        self._sleep = sleep
+        self._credentials_file, self._id, self._api_url = credentials_file, spreadsheet, api_url
+        self._timeout, self._deadline, self._sleep = timeout, deadline, sleep
 
     @property
     def target(self) -> str:
@@ -71,20 +61,16 @@ class GoogleSheet:
 
     def deliver(self, tables: Tables) -> Delivery:
         """Bring the spreadsheet to hold `tables`. After a DeliveryError it holds the old or the new ones."""
-        sent = self._persist(lambda http: self._deliver(http, tables))
+        written = self._with_retries(lambda api: _deliver(api, tables))
         days = f"{len(tables.daily.rows):,} days"
         return Delivery(
-            self.name, True, self.target, f"{days} written" if sent else f"{days}, already up to date"
+            self.name, True, self.target, f"{days} written" if written else f"{days}, already up to date"
         )
 
     def check(self) -> str:
-        """Prove that the spreadsheet can be written, changing nothing.
-
-        A search-and-replace for a text that nobody has written needs the right to edit, and finds nothing to
-        replace.
-        """
-        sheets = self._persist(self._check)
-        locked = [title for title, sheet in sheets.items() if sheet.locked and title in _TITLES]
+        """Prove that the spreadsheet can be written, changing nothing. Raises DeliveryError."""
+        sheets = self._with_retries(_check)
+        locked = [title for title, sheet in sheets.items() if sheet.locked and title in TITLES]
         if locked:
             raise DeliveryError(
                 f"{self.target}: the worksheet '{locked[0]}' is protected against {self._robot()}. "
@@ -92,96 +78,68 @@ class GoogleSheet:
             )
         return f"{self.target} can be written"
 
-    def _check(self, http: SheetsHttp) -> dict[str, Sheet]:
-        sheets = read_sheets(http.spreadsheets_get(self._id, {"fields": FIELDS}))
-        nothing = {"find": uuid.uuid4().hex, "replacement": "", "matchEntireCell": True, "allSheets": True}
-        http.batch_update(self._id, {"requests": [{"findReplace": nothing}]})
-        return sheets
-
-    def _deliver(self, http: SheetsHttp, tables: Tables) -> bool:
-        sheets = read_sheets(http.spreadsheets_get(self._id, {"fields": FIELDS}))
-        found = self._read(http, tables, sheets)
-        room, sheets = sizing(tuple(tables), sheets)
-        if room:
-            http.batch_update(self._id, {"requests": room})
-        data = [write for table in tables if (write := values(table, found.get(table.title, ())))]
-        if data:
-            http.values_batch_update(self._id, {"valueInputOption": "RAW", "data": data})
-        dress = [request for table in tables for request in look(table, sheets[table.title])]
-        if dress:
-            http.batch_update(self._id, {"requests": dress})
-        return bool(room or data or dress)
-
-    def _read(self, http: SheetsHttp, tables: Tables, sheets: dict[str, Sheet]) -> dict[str, Any]:
-        """The values in the tables' columns, by title, days and times as serial numbers."""
-        there = [table for table in tables if table.title in sheets]
-        if not there:
-            return {}
-        how: dict[str, Any] = {
-            "valueRenderOption": "UNFORMATTED_VALUE",
-            "dateTimeRenderOption": "SERIAL_NUMBER",
-        }
-        answer = http.values_batch_get(
-            self._id, [own_range(table, columns=sheets[table.title].columns) for table in there], how
-        )
-        ranges = answer.get("valueRanges", [])
-        return {table.title: got.get("values", []) for table, got in zip(there, ranges, strict=True)}
-
-    def _persist(self, act: Callable[[SheetsHttp], _T]) -> _T:
-        """Do `act`, again while Google asks for patience, until the deadline."""
-        deadline = time.monotonic() + self._seconds
-        http = SheetsHttp(read_credentials(self._credentials_file), self._api_url, self._timeout, deadline)
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, RequestFailed) and error.again),
-            stop=tenacity.stop_after_attempt(_ATTEMPTS) | tenacity.stop_before_delay(self._seconds),
-            wait=_wait,
-            sleep=self._sleep,
-            before_sleep=_tell,
-            reraise=True,
-        )
-        failure: RequestFailed
+    def _with_retries(self, act: Callable[[SpreadsheetApi], T]) -> T:
+        account = read_credentials(self._credentials_file)
+        deadline = time.monotonic() + self._deadline
+        api = SpreadsheetApi(account, self._id, self._api_url, self._timeout, deadline)
         try:
-            return retrying(act, http)
+            return with_retries(self.name, lambda: act(api), self._deadline, self._sleep)
         except RequestFailed as caught:
             failure = caught
         finally:
-            http.session.close()
-        raise DeliveryError(self._advice(failure))
+            api.close()
+        raise DeliveryError(f"{self.target}: {failure}{self._advice(failure)}")
 
     def _advice(self, failure: RequestFailed) -> str:
-        told = f"{self.target}: {failure}"
         if failure.status in {403, 404}:
-            return f"{told}. Share the spreadsheet with {self._robot()} as an editor; is its id right?"
+            return f". Share the spreadsheet with {self._robot()} as an editor; is its id right?"
         if failure.again:
-            return (
-                f"{told}. Tried again until the patience was over; the next run or `make deliver` repeats it"
-            )
+            return ". Retries did not help; the next run or `make deliver` repeats it"
         if failure.status is None:
-            return f"{told}. See whether {self._credentials_file} is still a valid key of {self._robot()}"
-        return told
+            return f". See whether {self._credentials_file} is still a valid key of {self._robot()}"
+        return ""
 
     def _robot(self) -> str:
         return str(read_credentials(self._credentials_file).service_account_email)
 
 
-_TITLES = ("Daily metrics", "Data quality", "About")
+def _check(api: SpreadsheetApi) -> dict[str, Sheet]:
+    """The worksheets; raises RequestFailed without the right to edit.
+
+    A search-and-replace for a text that nobody has written needs that right, and replaces nothing.
+    """
+    sheets = read_sheets(api.get("", fields=FIELDS))
+    nothing = {"find": uuid.uuid4().hex, "replacement": "", "matchEntireCell": True, "allSheets": True}
+    api.post(":batchUpdate", requests=[{"findReplace": nothing}])
+    return sheets
 
 
-def spreadsheet_id(text: str) -> str:
-    """The id in a spreadsheet's address, or the id itself. Raises DeliveryError for anything else."""
-    address = re.search(r"/spreadsheets/(?:u/\d+/)?d/([\w-]+)", text, re.ASCII)
-    found = address.group(1) if address else text.strip()
-    if re.fullmatch(r"[\w-]+", found, re.ASCII):
-        return found
-    raise DeliveryError("GOOGLE_SPREADSHEET is neither a spreadsheet's id nor its address")
+def _deliver(api: SpreadsheetApi, tables: Tables) -> bool:
+    """Bring the spreadsheet to hold `tables`; returns whether anything had to change."""
+    sheets = read_sheets(api.get("", fields=FIELDS))
+    found = _read(api, tables, sheets)
+    room, sheets = sizing(tuple(tables), sheets)
+    if room:
+        api.post(":batchUpdate", requests=room)
+    data = [write for table in tables if (write := values(table, found.get(table.title, ())))]
+    if data:
+        api.post("/values:batchUpdate", valueInputOption="RAW", data=data)
+    formats = [request for table in tables for request in look(table, sheets[table.title])]
+    if formats:
+        api.post(":batchUpdate", requests=formats)
+    return bool(room or data or formats)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, RequestFailed) else None
-    return max(_JITTERED(state), asked or 0)
-
-
-def _tell(state: tenacity.RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("Google spreadsheet: %s; again in %.0f s", error, state.upcoming_sleep)
+def _read(api: SpreadsheetApi, tables: Tables, sheets: dict[str, Sheet]) -> dict[str, Any]:
+    """The values in the tables' columns, by title, days and times as serial numbers."""
+    present = [table for table in tables if table.title in sheets]
+    if not present:
+        return {}
+    answer = api.get(
+        "/values:batchGet",
+        ranges=[own_range(table, columns=sheets[table.title].columns) for table in present],
+        valueRenderOption="UNFORMATTED_VALUE",
+        dateTimeRenderOption="SERIAL_NUMBER",
+    )
+    ranges = answer.get("valueRanges", [])
+    return {table.title: got.get("values", []) for table, got in zip(present, ranges, strict=True)}

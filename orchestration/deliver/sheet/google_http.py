@@ -1,46 +1,42 @@
-"""Speaking to the Google Sheets API: each request with a timeout, every failure in one clean form."""
+"""The Google Sheets API over HTTP: each request with a timeout, every failure in one clean form."""
 
 from __future__ import annotations
 
-import email.utils
 import json
 import time
-from collections.abc import Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import google.auth.exceptions
 import requests
+from google.auth.transport.requests import AuthorizedSession
 from google.oauth2.service_account import Credentials
-from gspread.http_client import HTTPClient
 
+from ingestion.faults import seconds_to_wait
 from orchestration.deliver import DeliveryError, words
+from orchestration.deliver.retry import TryFailed
 
 SCOPES = ("https://www.googleapis.com/auth/spreadsheets",)
 GOOGLE = "https://sheets.googleapis.com"
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 
-class RequestFailed(Exception):
-    """A request that brought no answer to use. `status` is None when the connection or the token failed;
-    `again` tells whether it may work later, and `retry_after` in how many seconds the server wants to be
-    asked again."""
+class RequestFailed(TryFailed):
+    """A request without a usable answer. `status` is None when the connection or the token failed."""
 
     def __init__(
         self, text: str, status: int | None = None, again: bool = False, retry_after: float | None = None
     ) -> None:
-        super().__init__(text)
+        super().__init__(text, again, retry_after)
         self.status = status
-        self.again = again
-        self.retry_after = retry_after
 
 
 class ServiceAccount(Credentials):
     """A service account that asks for a token and for nothing else.
 
-    google-auth would start a thread of its own that looks up regional limits at another of Google's
-    addresses: no use to spreadsheets, in nobody's log, and past any proxy.
+    google-auth's own `before_request` also starts a thread that looks up regional limits at another
+    of Google's addresses: of no use to spreadsheets, and past any proxy.
     """
 
     def before_request(self, request: Any, method: str, url: str, headers: Any) -> None:
@@ -51,11 +47,10 @@ class ServiceAccount(Credentials):
 
 
 def read_credentials(path: Path) -> ServiceAccount:
-    """The service account in `path` (the JSON file Google gives out), limited to spreadsheets.
+    """The service account in `path` (the JSON key that Google hands out), limited to spreadsheets.
 
     Raises DeliveryError that names the file, never its content.
     """
-    problem = ""
     try:
         info = json.loads(path.read_bytes())
         account: ServiceAccount = ServiceAccount.from_service_account_info(  # type: ignore[no-untyped-call]
@@ -69,46 +64,40 @@ def read_credentials(path: Path) -> ServiceAccount:
     raise DeliveryError(f"GOOGLE_CREDENTIALS_FILE {path} cannot be used: {problem}")
 
 
-class SheetsHttp(HTTPClient):
-    """gspread's plain client, pointed at `base` instead of Google's address when one is given.
+class SpreadsheetApi:
+    """One spreadsheet's address in the Sheets API, at `base` instead of Google's when one is given.
 
-    Gives up a request when it has waited `timeout` seconds for the other side, or at `deadline` (of the
-    monotonic clock).
+    A request is given up when it has waited `timeout` seconds for the other side, or at `deadline`
+    (of the monotonic clock).
     """
 
-    def __init__(self, credentials: Credentials, base: str | None, timeout: float, deadline: float) -> None:
-        super().__init__(credentials)
+    def __init__(
+        self, account: ServiceAccount, spreadsheet: str, base: str | None, timeout: float, deadline: float
+    ) -> None:
+        self._session: requests.Session = AuthorizedSession(account)  # type: ignore[no-untyped-call]
         self._base = (base or GOOGLE).rstrip("/")
-        self._patience = timeout
-        self._deadline = deadline
+        self._url = f"{self._base}/v4/spreadsheets/{spreadsheet}"
+        self._timeout, self._deadline = timeout, deadline
 
-    def request(
-        self,
-        method: str,
-        endpoint: str,
-        params: Any = None,
-        data: bytes | None = None,
-        json: Mapping[str, Any] | None = None,
-        files: Any = None,
-        headers: Any = None,
-    ) -> requests.Response:
-        """One request. Raises RequestFailed for every answer but 2xx with a body of JSON."""
-        self.set_timeout(max(min(self._patience, self._deadline - time.monotonic()), 0.1))
-        url = self._base + endpoint.removeprefix(GOOGLE)
+    def get(self, path: str, **parameters: Any) -> dict[str, Any]:
+        """Read what is at `path` below the spreadsheet. Raises RequestFailed."""
+        return self._request("GET", path, params=parameters)
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        """Send `body` as JSON to `path` below the spreadsheet. Raises RequestFailed."""
+        return self._request("POST", path, json=body)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _request(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        seconds = max(min(self._timeout, self._deadline - time.monotonic()), 0.1)
         try:
-            response = self.session.request(
-                method,
-                url,
-                params=params,
-                data=data,
-                json=json,
-                files=files,
-                headers=headers,
-                timeout=self.timeout,
-            )
+            response = self._session.request(method, self._url + path, timeout=seconds, **content)
             if response.ok:
-                response.json()
-                return response
+                answer: dict[str, Any] = response.json()
+                return answer
             failure = _refused(response)
         except google.auth.exceptions.RefreshError as error:
             failure = _no_token(error)
@@ -119,31 +108,17 @@ class SheetsHttp(HTTPClient):
 
 def _refused(response: requests.Response) -> RequestFailed:
     try:
-        told = words.one_line(str(response.json()["error"]["message"]), 300)
+        reason = words.one_line(str(response.json()["error"]["message"]), 300)
     except (ValueError, KeyError, TypeError):
-        told = words.one_line(response.reason or "", 100)
+        reason = words.one_line(response.reason or "", 100)
     status = response.status_code
-    wait = _seconds(response.headers.get("Retry-After"))
-    return RequestFailed(f"Google answered {status}: {told}", status, status in _RETRIED, wait)
+    wait = seconds_to_wait(response.headers.get("Retry-After"), datetime.now(timezone.utc))
+    return RequestFailed(f"Google answered {status}: {reason}", status, status in _RETRIED, wait)
 
 
 def _no_token(error: google.auth.exceptions.RefreshError) -> RequestFailed:
-    """The token endpoint names the reason by a code such as `invalid_grant`; nothing else is told."""
+    """The token endpoint gives its reason as a code such as `invalid_grant`; nothing else is passed on."""
     answer = error.args[1] if len(error.args) > 1 else None
     code = answer.get("error") if isinstance(answer, dict) else None
     reason = words.one_line(code, 60) if isinstance(code, str) else "no reason given"
     return RequestFailed(f"Google gave the service account no token ({reason})", again=bool(error.retryable))
-
-
-def _seconds(header: str | None) -> float | None:
-    """Retry-After: a number of seconds or an HTTP date."""
-    if not header:
-        return None
-    if header.strip().isdecimal():
-        return float(header)
-    try:
-        moment = email.utils.parsedate_to_datetime(header)
-    except ValueError:
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)
-    return max((aware - datetime.now(timezone.utc)).total_seconds(), 0)

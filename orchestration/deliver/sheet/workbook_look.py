@@ -1,4 +1,4 @@
-"""How the workbook's worksheets look: given once, when one is made; only the chart follows the rows."""
+"""How the workbook's worksheets look: formatted once, when new; only the chart follows the rows."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _PIXELS_A_CHARACTER = 7
 _MOST_LABELS = 13
 
 
-def dressed(sheet: Worksheet) -> bool:
-    """Whether the worksheet got its look already: its header row is frozen."""
+def is_formatted(sheet: Worksheet) -> bool:
+    """Whether the worksheet was formatted already: its header row is frozen."""
     return sheet.freeze_panes is not None
 
 
-def dress(sheet: Worksheet, table: Table) -> None:
+def format_new(sheet: Worksheet, table: Table) -> None:
     """Freeze and colour the header, set column widths and conditional colours, print on wide pages."""
     sheet.freeze_panes = "A2"
     sheet.print_title_rows = "1:1"
@@ -43,7 +43,7 @@ def dress(sheet: Worksheet, table: Table) -> None:
         header.font = Font(name="Calibri", size=11, bold=True, color=HEADER_TEXT)
         header.fill = PatternFill("solid", fgColor=HEADER_FILL)
         header.alignment = LEFT if column.left else RIGHT
-        sheet.column_dimensions[get_column_letter(index)].width = column.width / _PIXELS_A_CHARACTER
+        sheet.column_dimensions[get_column_letter(index)].width = column.pixels / _PIXELS_A_CHARACTER
     if table.scale:
         letter = get_column_letter(table.scale.column + 1)
         rule = ColorScaleRule(  # type: ignore[no-untyped-call]
@@ -61,8 +61,8 @@ def dress(sheet: Worksheet, table: Table) -> None:
         sheet.conditional_formatting.add(f"A2:{last}{_LAST_ROW}", rule)
 
 
-def shows(sheet: Worksheet, table: Table) -> bool:
-    """Whether the worksheet's chart, if it still has it, carries the right title."""
+def has_its_chart(sheet: Worksheet, table: Table) -> bool:
+    """Whether the worksheet's chart, unless people removed it, has the right title."""
     if table.chart is None:
         return True
     old = _own_chart(sheet, table.chart)
@@ -70,7 +70,7 @@ def shows(sheet: Worksheet, table: Table) -> bool:
 
 
 def draw_chart(sheet: Worksheet, table: Table, *, new: bool) -> None:
-    """Draw the chart, or draw it again where people moved it; one that they removed stays away."""
+    """Draw the chart, or redraw it where people moved it; one that they removed stays away."""
     if table.chart is None:
         return
     old = _own_chart(sheet, table.chart)

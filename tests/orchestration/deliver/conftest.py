@@ -73,7 +73,7 @@ def make_receipts(count: int) -> tuple[Receipt, ...]:
 @pytest.fixture
 def figures() -> Figures:
     """Sixty days and five loads."""
-    return Figures(MOSCOW, make_days(60), make_receipts(5))
+    return Figures(MOSCOW, make_days(60), make_receipts(5), as_of_day=LAST_DAY)
 
 
 @pytest.fixture
@@ -138,4 +138,4 @@ def sheet(google: Google, credentials: Path, waits: list[float]) -> GoogleSheet:
 
 @pytest.fixture
 def tables(figures: Figures, summary: RunSummary) -> Tables:
-    return build_tables(figures, summary, {}, "https://docs.example/")
+    return build_tables(figures, summary, "https://docs.example/")

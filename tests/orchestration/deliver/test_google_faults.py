@@ -14,13 +14,15 @@ from urllib.parse import parse_qs
 import pytest
 
 from orchestration.deliver import DeliveryError
-from orchestration.deliver.figures import DAILY_COLUMNS, Figures
+from orchestration.deliver.columns import DAILY
+from orchestration.deliver.figures import Figures
 from orchestration.deliver.sheet.google import GoogleSheet
 from orchestration.deliver.sheet.tables import Tables, build_tables
 from orchestration.summary import RunSummary
 from tests.orchestration.deliver.conftest import ROBOT, make_days
 from tests.orchestration.deliver.google_emulator import Google
 
+DAILY_COLUMNS = DAILY.names
 WIDTH = len(DAILY_COLUMNS)
 
 
@@ -101,7 +103,7 @@ def test_whatever_fails_a_reader_sees_the_old_or_the_new_table(
     fault: Any,
 ) -> None:
     sheet.deliver(tables)
-    grown = build_tables(replace(figures, days=make_days(1_200)), summary, {}, "docs")
+    grown = build_tables(replace(figures, days=make_days(1_200)), summary, "docs")
     old = google.sheet("Daily metrics").values(WIDTH)
     new = [list(grown.daily.header), *([serial(row[0]), *_blank(row[1:])] for row in grown.daily.rows)]  # type: ignore[arg-type]
     seen: list[list[list[Any]]] = []
