@@ -1,13 +1,15 @@
 """Chooses, by the settings, between the outside parties and the embedded ones that stand in for them.
 
-The only module that knows both. Stand-ins are imported when they are needed, so that production runs never load them.
+The only module that knows both. Stand-ins are imported when they are needed, so that production runs
+never load them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ingestion.api import Api
 from ingestion.warehouse import Warehouse
@@ -21,18 +23,28 @@ DEMO_DAYS = 60
 OUTBOX_SENDER, OUTBOX_RECIPIENT = "grader-elt@example.invalid", "boss@example.invalid"
 
 
+@contextmanager
+def _postgres() -> Iterator[Any]:
+    """The embedded PostgreSQL's module; its own error, whose message is clean, leaves as StageError."""
+    from embedded import postgres
+
+    try:
+        yield postgres
+    except postgres.EmbeddedPostgresError as error:
+        raise StageError(str(error)) from None
+
+
 def open_warehouse(settings: Settings) -> Warehouse:
     """The warehouse of the settings; without one, the embedded PostgreSQL, started if need be.
 
-    Made-up data has an embedded database of its own, so that nothing of it is left when the real API is configured.
-    Raises StageError.
+    Made-up data has an embedded database of its own, so that none of it is left when the real API is
+    configured. Raises StageError.
     """
     if settings.warehouse is not None:
         return settings.warehouse
-    from embedded import postgres
-
-    with _as_stage_error(postgres.EmbeddedPostgresError):
-        return postgres.start(settings.state_dir, database=embedded_database(settings))
+    with _postgres() as postgres:
+        started: Warehouse = postgres.start(settings.state_dir, database=embedded_database(settings))
+    return started
 
 
 def embedded_database(settings: Settings) -> str:
@@ -42,56 +54,44 @@ def embedded_database(settings: Settings) -> str:
 
 def embedded_state(settings: Settings) -> str:
     """Whether the embedded database of these settings is running, in words; starts nothing. Raises StageError."""
-    from embedded import postgres
-
-    with _as_stage_error(postgres.EmbeddedPostgresError):
+    with _postgres() as postgres:
         running = postgres.find(settings.state_dir, database=embedded_database(settings))
     return f"ready, {running.label}" if running else "not started, `make db` does it"
 
 
 def stop_embedded(settings: Settings) -> bool:
     """Stop the embedded PostgreSQL; returns whether it was running. Raises StageError."""
-    from embedded import postgres
-
-    with _as_stage_error(postgres.EmbeddedPostgresError):
-        return postgres.stop(settings.state_dir)
+    with _postgres() as postgres:
+        return bool(postgres.stop(settings.state_dir))
 
 
 def embedded_password_file(settings: Settings) -> Path:
     """Where the embedded database's password for TCP connections is kept."""
-    from embedded import postgres
-
-    return postgres.password_file(settings.state_dir)
+    with _postgres() as postgres:
+        return Path(postgres.password_file(settings.state_dir))
 
 
 def embedded_psql() -> Path:
     """The psql that comes with the embedded PostgreSQL. Raises StageError."""
-    from embedded import postgres
-
-    with _as_stage_error(postgres.EmbeddedPostgresError):
-        return postgres.psql_binary()
+    with _postgres() as postgres:
+        return Path(postgres.psql_binary())
 
 
 @contextmanager
 def open_api(settings: Settings) -> Iterator[Api]:
-    """The grader's API of the settings; without one, the demo API, which runs as long as the block. Raises StageError."""
+    """The grader's API of the settings; without one, the demo API, which runs as long as the block.
+
+    Raises StageError.
+    """
     if settings.api is not None:
         yield Api(settings.api.url, settings.api.client, settings.api.client_key)
         return
     from embedded import demo_api
 
-    with ExitStack() as stack:
-        with _as_stage_error(demo_api.DemoApiError):
-            demo = stack.enter_context(demo_api.running())
-        yield Api(demo.url, demo.client, demo.client_key)
-
-
-@contextmanager
-def _as_stage_error(kind: type[Exception]) -> Iterator[None]:
-    """Pass on a stand-in's own error, whose message is clean, as a failed stage."""
     try:
-        yield
-    except kind as error:
+        with demo_api.running() as demo:
+            yield Api(demo.url, demo.client, demo.client_key)
+    except demo_api.DemoApiError as error:
         raise StageError(str(error)) from None
 
 

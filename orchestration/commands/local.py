@@ -19,9 +19,8 @@ from orchestration.settings import Settings
 def start_database(settings: Settings) -> int:
     """Start the embedded PostgreSQL and print how to connect to it."""
     if settings.warehouse is not None:
-        print(
-            f"POSTGRES_HOST is set: the warehouse is {settings.warehouse.label}, the embedded PostgreSQL is not used."
-        )
+        label = settings.warehouse.label
+        print(f"POSTGRES_HOST is set: the warehouse is {label}, the embedded PostgreSQL is not used.")
         return EXIT_DONE
     warehouse = wiring.open_warehouse(settings)
     print(f"The embedded PostgreSQL is running, database {warehouse.dbname}.")

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.redaction import Redactor
+from orchestration.errors import SettingsError
 from orchestration.logs import DatedFileHandler, Tail, configure, remove_outdated
 
 SECRET = "Pa$$ wörd/+=&'q\"\\x"
@@ -277,5 +278,7 @@ def test_a_log_that_cannot_be_written_says_so_once_and_without_the_records(
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="Not a directory"):
+    with pytest.raises(SettingsError, match="LOG_DIR .*logs: Not a directory") as caught:
         set_up(tmp_path / "file" / "logs", [])
+    assert caught.value.exit_code == 2
+    assert caught.value.__context__ is None
