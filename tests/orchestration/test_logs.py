@@ -8,7 +8,6 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -23,19 +22,6 @@ from orchestration.logs import DatedFileHandler, Tail, configure, remove_outdate
 
 SECRET = "Pa$$ wörd/+=&'q\"\\x"
 TODAY = date(2026, 3, 1)
-
-
-@pytest.fixture
-def root_logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
-    """The root logger, as it was again afterwards."""
-    root = logging.getLogger()
-    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
-    before, level = [*root.handlers], root.level
-    yield root
-    for handler in {*root.handlers} - {*before}:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
 
 
 def set_up(folder: Path, secrets: list[str], verbose: bool = True) -> tuple[Tail, Path]:
