@@ -100,8 +100,7 @@ def table_sender(settings: Settings) -> TableSender:
     if settings.google is not None:
         from orchestration.deliver.sheet.google import GoogleSheet
 
-        google = settings.google
-        return GoogleSheet(google.credentials_file, google.spreadsheet, google.api_url)
+        return GoogleSheet(settings.google)
     from orchestration.deliver.sheet.workbook import Workbook
 
     return Workbook(settings.out_dir / "metrics.xlsx")
@@ -112,10 +111,7 @@ def message_sender(settings: Settings) -> MessageSender:
     if settings.mail is not None:
         from orchestration.deliver.mail.smtp import SmtpServer
 
-        mail = settings.mail
-        return SmtpServer(
-            mail.host, mail.port, mail.security, mail.user, mail.password, mail.sender, mail.recipients
-        )
+        return SmtpServer(settings.mail)
     from orchestration.deliver.mail.outbox import Outbox
 
     return Outbox(settings.out_dir / "mail", OUTBOX_SENDER, [OUTBOX_RECIPIENT])

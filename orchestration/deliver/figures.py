@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from psycopg2 import sql
 
 from orchestration.deliver.columns import DAILY
+from orchestration.summary import LoadCounts
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
@@ -51,11 +52,7 @@ class Receipt:
 
     load_id: str
     loaded_at: datetime
-    fetched: int
-    accepted: int
-    repeated: int
-    rejected: int
-    rejected_by_reason: Mapping[str, int] = field(default_factory=dict)
+    counts: LoadCounts
 
 
 @dataclass(frozen=True)
@@ -151,10 +148,11 @@ def _quiet_day(day: date) -> Day:
 
 def _receipt(row: tuple[Any, ...], zone: ZoneInfo) -> Receipt:
     """Reasons most frequent first, then by name, so that the same load always reads the same."""
-    load_id, loaded_at, fetched, accepted, repeated, rejected, reasons = row
-    ordered = sorted((reasons or {}).items(), key=lambda item: (-item[1], item[0]))
-    by_reason = {name: count for name, count in ordered if count}
-    return Receipt(load_id, loaded_at.astimezone(zone), fetched, accepted, repeated, rejected, by_reason)
+    ordered = sorted((row[6] or {}).items(), key=lambda item: (-item[1], item[0]))
+    fetched, accepted, repeated, rejected = row[2:6]
+    by_reason = {reason: count for reason, count in ordered if count}
+    counts = LoadCounts(fetched, accepted, repeated, rejected, by_reason)
+    return Receipt(row[0], row[1].astimezone(zone), counts)
 
 
 def _descriptions(cursor: Cursor) -> dict[str, dict[str, str]]:

@@ -194,9 +194,7 @@ def _load(figures: Figures, summary: RunSummary) -> tuple[str, LoadCounts | None
     if not figures.receipts:
         return "", None
     last = figures.receipts[0]
-    reasons = dict(last.rejected_by_reason)
-    counts = LoadCounts(last.fetched, last.accepted, last.repeated, last.rejected, reasons)
-    return f"The last load, {words.moment(last.loaded_at)}", counts
+    return f"The last load, {words.moment(last.loaded_at)}", last.counts
 
 
 def _tests(summary: RunSummary) -> str | None:

@@ -7,21 +7,19 @@ import smtplib
 import socket
 import ssl
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
-from typing import Literal
 
 from ingestion.redaction import Redactor
 from orchestration.deliver import DeliveryError, words
 from orchestration.deliver.mail.message import addressed, bare_address
 from orchestration.deliver.retry import TryFailed, with_retries
+from orchestration.settings import MailSettings
 from orchestration.summary import Delivery
 
 log = logging.getLogger(__name__)
-
-Security = Literal["starttls", "tls", "none"]
 
 
 @dataclass
@@ -36,43 +34,31 @@ class _Sending:
 class SmtpServer:
     """A server to hand mails to.
 
-    `security` is `starttls`, `tls` (from the first byte) or `none`; the certificate is verified against
-    `context`, the system's authorities by default. Without `user` there is no AUTH. `timeout` bounds each
-    answer and `deadline` all retries, in seconds; `sleep` is what waits between retries.
+    Its certificate is verified against `context`, the system's authorities by default. Without a user
+    there is no AUTH. `timeout` bounds each answer and `deadline` all retries, in seconds; `sleep` is what
+    waits between retries.
     """
 
     name = "Mail"
 
     def __init__(
         self,
-        host: str,
-        port: int,
-        security: Security,
-        user: str | None,
-        password: str | None,
-        sender: str,
-        recipients: Sequence[str],
+        mail: MailSettings,
         *,
         context: ssl.SSLContext | None = None,
         timeout: float = 30,
         deadline: float = 180,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._host, self._port, self._security = host, port, security
-        self._user, self._password = user, password or ""
-        self._redact = Redactor([self._password])
-        self._sender, self._recipients = sender, tuple(recipients)
-        self._context = context
+        self._mail, self._context = mail, context
         self._timeout, self._deadline, self._sleep = timeout, deadline, sleep
+        self._where = f"{mail.host}:{mail.port}"
+        self._redact = Redactor([mail.password])
 
     @property
     def target(self) -> str:
         """The recipients."""
-        return ", ".join(self._recipients)
-
-    @property
-    def _where(self) -> str:
-        return f"{self._host}:{self._port}"
+        return ", ".join(self._mail.recipients)
 
     def send(self, message: EmailMessage) -> Delivery:
         """Hand the message over; recipients that the server refuses are logged.
@@ -80,8 +66,8 @@ class SmtpServer:
         A server that asks for patience before the mail's text went out is tried again, also for
         single recipients. Raises DeliveryError if nobody will get the mail.
         """
-        mail = addressed(message, self._sender, self._recipients)
-        sending = _Sending([bare_address(recipient) for recipient in self._recipients])
+        mail = addressed(message, self._mail.sender, self._mail.recipients)
+        sending = _Sending([bare_address(recipient) for recipient in self._mail.recipients])
         problem = ""
         try:
             with_retries("mail", lambda: self._send(mail, sending), self._deadline, self._sleep)
@@ -118,7 +104,7 @@ class SmtpServer:
         later: dict[str, str] = {}
 
         def hand_over(server: smtplib.SMTP) -> None:
-            code, answer = server.mail(bare_address(self._sender))
+            code, answer = server.mail(bare_address(self._mail.sender))
             if code != 250:
                 raise self._refusal("MAIL FROM", code, answer)
             accepted: list[str] = []
@@ -164,8 +150,8 @@ class SmtpServer:
             server = self._connect()
             server.ehlo_or_helo_if_needed()
             stage = "log in"
-            if self._user:
-                server.login(self._user, self._password)
+            if self._mail.user:
+                server.login(self._mail.user, self._mail.password)
             stage = "talk"
             act(server)
             with suppress(OSError, smtplib.SMTPException):
@@ -181,11 +167,12 @@ class SmtpServer:
         raise failure
 
     def _connect(self) -> smtplib.SMTP:
+        host, port = self._mail.host, self._mail.port
         context = self._context or ssl.create_default_context()
-        if self._security == "tls":
-            return smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout, context=context)
-        server = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
-        if self._security == "starttls":
+        if self._mail.security == "tls":
+            return smtplib.SMTP_SSL(host, port, timeout=self._timeout, context=context)
+        server = smtplib.SMTP(host, port, timeout=self._timeout)
+        if self._mail.security == "starttls":
             try:
                 server.starttls(context=context)
             except BaseException:
@@ -213,7 +200,9 @@ class SmtpServer:
             case UnicodeError():
                 return TryFailed("SMTP_USER and SMTP_PASSWORD can only hold ASCII characters")
             case socket.gaierror():
-                return TryFailed(f"the mail server {self._host} is not known ({error.strerror})", again=True)
+                return TryFailed(
+                    f"the mail server {self._mail.host} is not known ({error.strerror})", again=True
+                )
         reason = getattr(error, "strerror", None) or text or type(error).__name__
         return TryFailed(f"no answer from {self._where}: {reason}", again=True)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from orchestration.deliver import DeliveryError
@@ -27,37 +26,36 @@ from orchestration.deliver.sheet.google_requests import (
     values,
 )
 from orchestration.deliver.sheet.tables import Tables
+from orchestration.settings import GoogleSettings
 from orchestration.summary import Delivery
 
 T = TypeVar("T")
 
 
 class GoogleSheet:
-    """The spreadsheet with the id `spreadsheet`, written as the service account in `credentials_file`.
+    """The spreadsheet of the settings, written as their service account.
 
-    `api_url` replaces Google's address (without `/v4`). `timeout` bounds a request, `deadline` the
-    whole delivery with its retries, both in seconds; `sleep` is what waits between retries.
+    `timeout` bounds a request, `deadline` the whole delivery with its retries, both in seconds;
+    `sleep` is what waits between retries.
     """
 
     name = "Google spreadsheet"
 
     def __init__(
         self,
-        credentials_file: Path,
-        spreadsheet: str,
-        api_url: str | None = None,
+        google: GoogleSettings,
         *,
         timeout: float = 60,
         deadline: float = 300,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._credentials_file, self._id, self._api_url = credentials_file, spreadsheet, api_url
+        self._google = google
         self._timeout, self._deadline, self._sleep = timeout, deadline, sleep
 
     @property
     def target(self) -> str:
         """The spreadsheet's address for people."""
-        return f"https://docs.google.com/spreadsheets/d/{self._id}"
+        return f"https://docs.google.com/spreadsheets/d/{self._google.spreadsheet}"
 
     def deliver(self, tables: Tables) -> Delivery:
         """Bring the spreadsheet to hold `tables`. After a DeliveryError it holds the old or the new ones."""
@@ -79,9 +77,7 @@ class GoogleSheet:
         return f"{self.target} can be written"
 
     def _with_retries(self, act: Callable[[SpreadsheetApi], T]) -> T:
-        account = read_credentials(self._credentials_file)
-        deadline = time.monotonic() + self._deadline
-        api = SpreadsheetApi(account, self._id, self._api_url, self._timeout, deadline)
+        api = SpreadsheetApi(self._google, self._timeout, time.monotonic() + self._deadline)
         try:
             return with_retries(self.name, lambda: act(api), self._deadline, self._sleep)
         except RequestFailed as caught:
@@ -96,11 +92,11 @@ class GoogleSheet:
         if failure.again:
             return ". Retries did not help; the next run or `make deliver` repeats it"
         if failure.status is None:
-            return f". See whether {self._credentials_file} is still a valid key of {self._robot()}"
+            return f". See whether {self._google.credentials_file} is still a valid key of {self._robot()}"
         return ""
 
     def _robot(self) -> str:
-        return str(read_credentials(self._credentials_file).service_account_email)
+        return str(read_credentials(self._google.credentials_file).service_account_email)
 
 
 def _check(api: SpreadsheetApi) -> dict[str, Sheet]:

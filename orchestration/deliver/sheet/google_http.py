@@ -16,6 +16,7 @@ from google.oauth2.service_account import Credentials
 from ingestion.faults import seconds_to_wait
 from orchestration.deliver import DeliveryError, words
 from orchestration.deliver.retry import TryFailed
+from orchestration.settings import GoogleSettings
 
 SCOPES = ("https://www.googleapis.com/auth/spreadsheets",)
 GOOGLE = "https://sheets.googleapis.com"
@@ -65,18 +66,17 @@ def read_credentials(path: Path) -> ServiceAccount:
 
 
 class SpreadsheetApi:
-    """One spreadsheet's address in the Sheets API, at `base` instead of Google's when one is given.
+    """One spreadsheet in the Sheets API.
 
     A request is given up when it has waited `timeout` seconds for the other side, or at `deadline`
     (of the monotonic clock).
     """
 
-    def __init__(
-        self, account: ServiceAccount, spreadsheet: str, base: str | None, timeout: float, deadline: float
-    ) -> None:
+    def __init__(self, google: GoogleSettings, timeout: float, deadline: float) -> None:
+        account = read_credentials(google.credentials_file)
         self._session: requests.Session = AuthorizedSession(account)  # type: ignore[no-untyped-call]
-        self._base = (base or GOOGLE).rstrip("/")
-        self._url = f"{self._base}/v4/spreadsheets/{spreadsheet}"
+        self._base = google.api_url or GOOGLE
+        self._url = f"{self._base}/v4/spreadsheets/{google.spreadsheet}"
         self._timeout, self._deadline = timeout, deadline
 
     def get(self, path: str, **parameters: Any) -> dict[str, Any]:

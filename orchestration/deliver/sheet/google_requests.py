@@ -17,6 +17,7 @@ from orchestration.deliver.sheet.tables import (
     HEADER_FILL,
     HEADER_TEXT,
     NUMBER_FORMATS,
+    SHADES,
     Cell,
     Chart,
     Table,
@@ -238,21 +239,16 @@ def _widths(table: Table, sheet_id: int) -> list[Request]:
 
 def _colours(table: Table, sheet_id: int) -> list[Request]:
     rules: list[dict[str, Any]] = []
-    if scale := table.scale:
-        points = {
-            "minpoint": ("0", scale.low),
-            "midpoint": ("0.5", scale.middle),
-            "maxpoint": ("1", scale.high),
-        }
+    if table.shaded is not None:
         gradient = {
-            name: {"type": "NUMBER", "value": at, "color": _colour(colour)}
-            for name, (at, colour) in points.items()
+            point: {"type": "NUMBER", "value": str(value), "color": _colour(colour)}
+            for point, (value, colour) in zip(("minpoint", "midpoint", "maxpoint"), SHADES, strict=True)
         }
-        rules.append({"ranges": [_area(sheet_id, scale.column)], "gradientRule": gradient})
-    for mark in table.marks:
+        rules.append({"ranges": [_area(sheet_id, table.shaded)], "gradientRule": gradient})
+    for formula, fill in table.marks:
         rule = {
-            "condition": {"type": "CUSTOM_FORMULA", "values": [{"userEnteredValue": f"={mark.formula}"}]},
-            "format": {"backgroundColor": _colour(mark.fill), "textFormat": {"bold": True}},
+            "condition": {"type": "CUSTOM_FORMULA", "values": [{"userEnteredValue": f"={formula}"}]},
+            "format": {"backgroundColor": _colour(fill), "textFormat": {"bold": True}},
         }
         rules.append({"ranges": [_area(sheet_id, 0, len(table.columns))], "booleanRule": rule})
     return [{"addConditionalFormatRule": {"index": index, "rule": rule}} for index, rule in enumerate(rules)]
@@ -284,7 +280,7 @@ def _spec(chart: Chart, sheet: Sheet) -> dict[str, Any]:
             "chartType": "LINE",
             "legendPosition": "BOTTOM_LEGEND",
             "headerCount": 1,
-            "domains": [{"domain": source(chart.x)}],
+            "domains": [{"domain": source(0)}],
             "series": [
                 {"series": source(column), "targetAxis": "LEFT_AXIS", "color": _colour(colour)}
                 for column, colour in chart.lines

@@ -27,6 +27,8 @@ NUMBER_FORMATS: dict[Kind, str] = {
 """Patterns that Google Sheets and Excel read alike."""
 
 HEADER_FILL, HEADER_TEXT = "1F3A5F", "FFFFFF"
+SHADES = ((0, "F4B6B0"), (0.5, "FDF3CF"), (1, "A9D8B0"))
+"""The colour, as RRGGBB, at each value; between them it changes gradually."""
 CHART_NAME = "Attempts, correct submits and unique users a day"
 CHART_LINES = {"attempts": "4C78A8", "correct_submits": "3A9D5D", "unique_users": "E08A2C"}
 RUN_LABEL = "Run that wrote this"
@@ -35,33 +37,14 @@ _MAX_TEXT = 30_000  # Excel takes 32,767 characters in a cell, Google Sheets 50,
 
 
 @dataclass(frozen=True)
-class ColourScale:
-    """Cells of one column shaded from `low` (0) over `middle` (0.5) to `high` (1); colours as RRGGBB."""
-
-    column: int
-    low: str = "F4B6B0"
-    middle: str = "FDF3CF"
-    high: str = "A9D8B0"
-
-
-@dataclass(frozen=True)
-class RowMark:
-    """Rows for which a formula, written for row 2, holds are filled and bold."""
-
-    formula: str
-    fill: str
-
-
-@dataclass(frozen=True)
 class Chart:
-    """Lines over all rows: the column of the horizontal axis, and (column, RRGGBB) of each line.
+    """Lines over all rows, by the first column: (column, RRGGBB) of each line.
 
     Every `title` of it begins with `name`, by which it is recognised.
     """
 
     name: str
     title: str
-    x: int
     lines: tuple[tuple[int, str], ...]
 
 
@@ -69,14 +52,16 @@ class Chart:
 class Table:
     """One worksheet: a header row of the columns' names, then `rows`. Times are naive, in the report zone.
 
-    `unstable` names rows (by their first cell) that may differ without making the worksheet out of date.
+    The cells of the column `shaded` are coloured by SHADES. Rows for which a formula of `marks`, written for
+    row 2, holds are bold and filled with its colour. `unstable` names rows (by their first cell) that may
+    differ without making the worksheet out of date.
     """
 
     title: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    scale: ColourScale | None = None
-    marks: tuple[RowMark, ...] = ()
+    shaded: int | None = None
+    marks: tuple[tuple[str, str], ...] = ()
     chart: Chart | None = None
     unstable: frozenset[str] = frozenset()
 
@@ -124,25 +109,22 @@ def _daily(figures: Figures, demo: bool) -> Table:
         title=DAILY.title,
         columns=DAILY.columns,
         rows=tuple((day.date, *(day.values[name] for name in DAILY.names[1:])) for day in figures.days),
-        scale=ColourScale(DAILY.names.index("success_rate")),
+        shaded=DAILY.names.index("success_rate"),
         chart=Chart(
             name=CHART_NAME,
             title=f"{CHART_NAME} (made-up data)" if demo else CHART_NAME,
-            x=0,
             lines=tuple((DAILY.names.index(name), colour) for name, colour in CHART_LINES.items()),
         ),
     )
 
 
 def _load(receipt: Receipt) -> Row:
-    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in receipt.rejected_by_reason.items())
+    counts = receipt.counts
+    reasons = ", ".join(f"{reason}: {count:,}" for reason, count in counts.rejected_by_reason.items())
     return (
         receipt.loaded_at.replace(tzinfo=None, microsecond=0),
         _text(receipt.load_id),
-        receipt.fetched,
-        receipt.accepted,
-        receipt.repeated,
-        receipt.rejected,
+        *(counts.fetched, counts.accepted, counts.repeated, counts.rejected),
         _text(reasons),
     )
 
@@ -170,7 +152,7 @@ def _about(figures: Figures, summary: RunSummary, docs: str) -> Table:
         title=ABOUT_TITLE,
         columns=ABOUT_COLUMNS,
         rows=tuple(rows),
-        marks=(RowMark(f'$A2="{NOTICE_LABEL}"', "FFE3A3"), RowMark('AND($A2<>"",$B2="")', "DCE6F2")),
+        marks=((f'$A2="{NOTICE_LABEL}"', "FFE3A3"), ('AND($A2<>"",$B2="")', "DCE6F2")),
         unstable=frozenset({RUN_LABEL}),
     )
 

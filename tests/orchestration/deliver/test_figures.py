@@ -52,7 +52,7 @@ def test_the_marts_are_read_as_they_are(marts: Warehouse) -> None:
         assert dict(read.values) == pytest.approx(dict(made.values))
     assert isinstance(figures.days[-1].values["attempts"], int)
     assert [receipt.load_id for receipt in figures.receipts] == ["2.0", "1.0"]
-    assert list(figures.receipts[0].rejected_by_reason.items()) == [("z_invalid", 2), ("a_invalid", 1)]
+    assert list(figures.receipts[0].counts.rejected_by_reason.items()) == [("z_invalid", 2), ("a_invalid", 1)]
     assert figures.loaded_at == datetime(2026, 11, 22, 3, tzinfo=timezone.utc)
     assert figures.as_of_day == LAST_DAY
     assert figures.last_full_day == figures.days[-1]

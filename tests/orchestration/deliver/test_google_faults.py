@@ -18,6 +18,7 @@ from orchestration.deliver.columns import DAILY
 from orchestration.deliver.figures import Figures
 from orchestration.deliver.sheet.google import GoogleSheet
 from orchestration.deliver.sheet.tables import Tables, build_tables
+from orchestration.settings import GoogleSettings
 from orchestration.summary import RunSummary
 from tests.orchestration.deliver.conftest import ROBOT, make_days
 from tests.orchestration.deliver.google_emulator import Google
@@ -172,7 +173,7 @@ def test_an_unknown_spreadsheet_says_whom_to_share_with(
     google: Google, credentials: Path, tables: Tables
 ) -> None:
     with pytest.raises(DeliveryError, match=f"404.*{ROBOT}"):
-        GoogleSheet(credentials, "another-id", google.url).deliver(tables)
+        GoogleSheet(GoogleSettings(credentials, "another-id", google.url, "")).deliver(tables)
 
 
 def test_a_refused_token_names_the_key_file_and_no_secret(
@@ -197,7 +198,7 @@ def test_an_unusable_key_file_is_named_and_not_shown(
     path = tmp_path / "broken.json"
     path.write_text(content)
     with pytest.raises(DeliveryError, match="GOOGLE_CREDENTIALS_FILE .*broken.json") as caught:
-        GoogleSheet(path, google.spreadsheet, google.url).deliver(tables)
+        GoogleSheet(GoogleSettings(path, google.spreadsheet, google.url, "")).deliver(tables)
     assert "SECRET" not in str(caught.value)
     assert caught.value.__context__ is None
     assert google.requests == []

@@ -19,7 +19,7 @@ from orchestration.deliver.columns import DAILY
 from orchestration.deliver.figures import Figures, Receipt
 from orchestration.deliver.sheet.tables import Tables, build_tables
 from orchestration.deliver.sheet.workbook import Workbook
-from orchestration.summary import RunSummary, TestCounts
+from orchestration.summary import LoadCounts, RunSummary, TestCounts
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days
 
 DAILY_COLUMNS = DAILY.names
@@ -209,7 +209,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(
 
 def test_texts_from_data_are_no_formulas(path: Path, figures: Figures, summary: RunSummary) -> None:
     evil = {"=1+1": 3, "@SUM(A1)": 2, "\x00bad\x0b\ud800": 1}
-    receipt = Receipt("=cmd|'/c calc'!A1", figures.receipts[0].loaded_at, 6, 0, 0, 6, evil)
+    receipt = Receipt("=cmd|'/c calc'!A1", figures.receipts[0].loaded_at, LoadCounts(6, 0, 0, 6, evil))
     Workbook(path).deliver(build_tables(replace(figures, receipts=(receipt,)), summary, "=2+2"))
     book = openpyxl.load_workbook(path)
     texts = [
