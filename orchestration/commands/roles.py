@@ -10,6 +10,7 @@ from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration.errors import EXIT_DONE, StageError
 
+ROLES = ("grader_loader", "grader_transformer", "grader_reporter")
 TEMPLATE = Path(__file__).with_name("roles.sql")
 
 
@@ -21,7 +22,7 @@ def roles(warehouse: Warehouse, apply: bool) -> int:
             text = statement.as_string(cursor)
             if apply:
                 cursor.execute(text)
-                text = f"The roles grader_loader, grader_transformer and grader_reporter are set up in {warehouse.label}."
+                text = f"The roles {', '.join(ROLES)} are set up in {warehouse.label}."
         print(text)
         return EXIT_DONE
     except WarehouseError as error:

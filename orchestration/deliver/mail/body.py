@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Literal
 
 from orchestration.deliver import words
 from orchestration.deliver.columns import DAILY, KEY_FIGURES, Column
 from orchestration.deliver.figures import Day, Figures, as_local
 from orchestration.deliver.notices import notices
-from orchestration.summary import Delivery, LoadCounts, RunSummary, Stage, TestResult
-
-Outcome = Literal["done", "failed", "delivery failed"]
+from orchestration.summary import Delivery, LoadCounts, RunOutcome, RunSummary
 
 ADVICE = {
     "ingest": (
@@ -23,7 +20,6 @@ ADVICE = {
         "See which test or model failed; the raw records are stored, so nothing has to be loaded again.",
         "When its cause is fixed, `make build` and `make deliver` bring everything up to date.",
     ),
-    "deliver": ("Fix the cause named above, then `make deliver` sends the figures again.",),
 }
 _OTHER_ADVICE = (
     "Read the last log lines, run `make check`, fix the cause, then `make run` goes on from there.",
@@ -31,8 +27,8 @@ _OTHER_ADVICE = (
 _KEY_METRICS = tuple(column for name in KEY_FIGURES for column in DAILY.columns if column.name == name)
 _METRICS = (*_KEY_METRICS, *(column for column in DAILY.columns[1:] if column not in _KEY_METRICS))
 _FILLING = re.compile(r" ?\.{4,} ?")
-_LOG_LINES = 15
-_TO_ASCII = {ord("−"): "-", ord("±"): "+-", ord("–"): "-", ord("…"): "..."}  # noqa: RUF001 - the signs of `words`
+# The signs that `words` uses.
+_TO_ASCII = {ord("−"): "-", ord("±"): "+-", ord("–"): "-", ord("…"): "..."}  # noqa: RUF001
 
 
 @dataclass(frozen=True)
@@ -56,23 +52,17 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Failure:
-    """What stopped the run, and what to do about it."""
-
-    text: str
-    advice: tuple[str, ...]
-    log_tail: tuple[str, ...]
-    log_file: str
-
-
-@dataclass(frozen=True)
 class Body:
-    """The whole mail. `day` is None when there is no full day to show."""
+    """The whole mail. `day` is None when there is no full day to show, `failure` when the run went through."""
 
-    outcome: Outcome
+    summary: RunSummary
+    links: Links
+    outcome: RunOutcome
     headline: str
     notices: tuple[str, ...]
-    failure: Failure | None
+    failure: str | None
+    advice: tuple[str, ...]
+    log_tail: tuple[str, ...]
     undelivered: tuple[Delivery, ...]
     day: str | None
     day_before: str
@@ -84,9 +74,6 @@ class Body:
     load_title: str
     load: LoadCounts | None
     tests: str | None
-    test_results: tuple[TestResult, ...]
-    links: Links
-    stages: tuple[Stage, ...]
     as_of: str
     run: str
 
@@ -99,10 +86,15 @@ def build_body(figures: Figures, summary: RunSummary, links: Links) -> Body:
     load_title, load = _load(figures, summary)
     day = words.day(last.date) if last else None
     return Body(
+        summary=summary,
+        links=links,
         outcome=outcome,
         headline=_headline(outcome, summary, undelivered),
         notices=notices(figures, summary),
-        failure=_failure(summary) if outcome == "failed" else None,
+        failure=(summary.failure or "no reason was given; see the log") if outcome == "failed" else None,
+        advice=ADVICE.get(summary.failed_stage or "", _OTHER_ADVICE),
+        # dbt fills its lines up with dots.
+        log_tail=tuple(words.one_line(_FILLING.sub(" … ", line), 400) for line in summary.log_tail[-15:]),
         undelivered=undelivered,
         day=f"Last good figures: {day}" if day and outcome == "failed" else day,
         day_before=words.short_day(before.date) if before else "the day before",
@@ -116,9 +108,6 @@ def build_body(figures: Figures, summary: RunSummary, links: Links) -> Body:
         load_title=load_title,
         load=load,
         tests=_tests(summary),
-        test_results=summary.tests.results if summary.tests else (),
-        links=links,
-        stages=tuple(summary.stages),
         as_of=words.moment(figures.loaded_at) if figures.loaded_at else "nothing loaded yet",
         run=f"{summary.run_id}, started {words.moment(as_local(summary.started_at, figures.zone))}",
     )
@@ -148,7 +137,7 @@ def subject(figures: Figures, summary: RunSummary) -> str:
     return words.one_line(text, 250).translate(_TO_ASCII).encode("ascii", "replace").decode("ascii")
 
 
-def _outcome(summary: RunSummary) -> tuple[Outcome, tuple[Delivery, ...]]:
+def _outcome(summary: RunSummary) -> tuple[RunOutcome, tuple[Delivery, ...]]:
     undelivered = tuple(delivery for delivery in summary.deliveries if not delivery.ok)
     return "delivery failed" if summary.outcome == "done" and undelivered else summary.outcome, undelivered
 
@@ -167,7 +156,7 @@ def _line(column: Column, last: Day, before: Day | None, week: Day | None) -> Li
     )
 
 
-def _headline(outcome: Outcome, summary: RunSummary, undelivered: tuple[Delivery, ...]) -> str:
+def _headline(outcome: RunOutcome, summary: RunSummary, undelivered: tuple[Delivery, ...]) -> str:
     if outcome == "failed":
         stage = f" at the stage '{summary.failed_stage}'" if summary.failed_stage else ""
         return f"The run failed{stage}"
@@ -175,17 +164,6 @@ def _headline(outcome: Outcome, summary: RunSummary, undelivered: tuple[Delivery
         names = ", ".join(delivery.name for delivery in undelivered)
         return "Loaded and built, but " + (f"not delivered: {names}" if names else "a delivery failed")
     return "All done"
-
-
-def _failure(summary: RunSummary) -> Failure:
-    """What failed; the log's last lines without the dots by which dbt fills its lines up."""
-    tail = summary.log_tail[-_LOG_LINES:]
-    return Failure(
-        text=summary.failure or "no reason was given; see the log",
-        advice=ADVICE.get(summary.failed_stage or "", _OTHER_ADVICE),
-        log_tail=tuple(words.one_line(_FILLING.sub(" … ", line), 400) for line in tail),
-        log_file=summary.log_file,
-    )
 
 
 def _load(figures: Figures, summary: RunSummary) -> tuple[str, LoadCounts | None]:

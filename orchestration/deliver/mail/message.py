@@ -14,9 +14,8 @@ from email.utils import format_datetime, getaddresses
 from orchestration.deliver import DeliveryError, words
 from orchestration.deliver.figures import Figures
 from orchestration.deliver.mail.body import Links, build_body, subject
-from orchestration.deliver.mail.html import render_html
 from orchestration.deliver.mail.picture import draw_days
-from orchestration.deliver.mail.text import render_text
+from orchestration.deliver.mail.rendering import render_html, render_text
 from orchestration.summary import RunSummary
 
 RUN_HEADER = "X-Run-Id"
