@@ -24,8 +24,8 @@ OUTBOX_SENDER, OUTBOX_RECIPIENT = "grader-elt@example.invalid", "boss@example.in
 
 
 @contextmanager
-def _postgres() -> Iterator[Any]:
-    """The embedded PostgreSQL's module; its own error, whose message is clean, leaves as StageError."""
+def embedded_postgres() -> Iterator[Any]:
+    """The module `embedded.postgres`; its own error, whose message is clean, leaves as StageError."""
     from embedded import postgres
 
     try:
@@ -42,39 +42,20 @@ def open_warehouse(settings: Settings) -> Warehouse:
     """
     if settings.warehouse is not None:
         return settings.warehouse
-    with _postgres() as postgres:
-        started: Warehouse = postgres.start(settings.state_dir, database=embedded_database(settings))
+    with embedded_postgres() as postgres:
+        started: Warehouse = postgres.start(settings.state_dir, database=_embedded_database(settings))
     return started
-
-
-def embedded_database(settings: Settings) -> str:
-    """The name of the embedded database that these settings work on."""
-    return "demo" if settings.api is None else "grader"
 
 
 def embedded_state(settings: Settings) -> str:
     """Whether the embedded database of these settings is running, in words; starts nothing. Raises StageError."""
-    with _postgres() as postgres:
-        running = postgres.find(settings.state_dir, database=embedded_database(settings))
+    with embedded_postgres() as postgres:
+        running = postgres.find(settings.state_dir, database=_embedded_database(settings))
     return f"ready, {running.label}" if running else "not started, `make db` does it"
 
 
-def stop_embedded(settings: Settings) -> bool:
-    """Stop the embedded PostgreSQL; returns whether it was running. Raises StageError."""
-    with _postgres() as postgres:
-        return bool(postgres.stop(settings.state_dir))
-
-
-def embedded_password_file(settings: Settings) -> Path:
-    """Where the embedded database's password for TCP connections is kept."""
-    with _postgres() as postgres:
-        return Path(postgres.password_file(settings.state_dir))
-
-
-def embedded_psql() -> Path:
-    """The psql that comes with the embedded PostgreSQL. Raises StageError."""
-    with _postgres() as postgres:
-        return Path(postgres.psql_binary())
+def _embedded_database(settings: Settings) -> str:
+    return "demo" if settings.api is None else "grader"
 
 
 @contextmanager

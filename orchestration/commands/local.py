@@ -30,14 +30,16 @@ def start_database(settings: Settings) -> int:
     print(f"The embedded PostgreSQL is running, database {warehouse.dbname}.")
     print("  psql          make psql")
     print(f"  socket        host={warehouse.host} port={warehouse.port} user={warehouse.user} (no password)")
-    password = wiring.embedded_password_file(settings)
+    with wiring.embedded_postgres() as postgres:
+        password = postgres.password_file(settings.state_dir)
     print(f"  other tools   127.0.0.1:{warehouse.port}, user {warehouse.user}, password in {password}")
     return EXIT_DONE
 
 
 def stop_database(settings: Settings) -> int:
     """Stop the embedded PostgreSQL."""
-    stopped = wiring.stop_embedded(settings)
+    with wiring.embedded_postgres() as postgres:
+        stopped = postgres.stop(settings.state_dir)
     print("The embedded PostgreSQL is stopped." if stopped else "The embedded PostgreSQL was not running.")
     return EXIT_DONE
 
@@ -45,8 +47,10 @@ def stop_database(settings: Settings) -> int:
 def psql(settings: Settings, arguments: list[str]) -> int:
     """Replace this process by psql on the warehouse. Raises StageError when there is no psql."""
     warehouse = wiring.open_warehouse(settings)
-    own = shutil.which("psql") if settings.warehouse is not None else None
-    binary = own or str(wiring.embedded_psql())
+    binary = shutil.which("psql") if settings.warehouse is not None else None
+    if binary is None:
+        with wiring.embedded_postgres() as postgres:
+            binary = str(postgres.psql_binary())
     os.environ.update(libpq_environment(warehouse))
     sys.stdout.flush()
     os.execv(binary, [binary, *(argument for argument in arguments if argument != "--")])  # noqa: S606

@@ -49,7 +49,6 @@ class Worksheet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns' names, in their order."""
         return tuple(column.name for column in self.columns)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -92,7 +92,6 @@ class Figures:
 
     @property
     def day_before(self) -> Day | None:
-        """The day before the last full day."""
         return self._back(1)
 
     @property
@@ -163,8 +162,3 @@ def _descriptions(cursor: Cursor) -> dict[str, dict[str, str]]:
         plain = " ".join(text.replace("`", "").replace("**", "").split())
         found.setdefault(mart, {})[column] = plain
     return found
-
-
-def as_local(moment: datetime, zone: ZoneInfo) -> datetime:
-    """`moment` in `zone`; a naive one counts as UTC."""
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).astimezone(zone)

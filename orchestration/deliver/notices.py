@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from orchestration.deliver import words
-from orchestration.deliver.figures import Figures, as_local
+from orchestration.deliver.figures import Figures
 from orchestration.summary import RunSummary
 
 MADE_UP = "Made-up data: these figures come from the built-in demo API, not from the grader."
@@ -23,7 +23,7 @@ def notices(figures: Figures, summary: RunSummary) -> tuple[str, ...]:
 
 
 def _outdated(figures: Figures, summary: RunSummary) -> str:
-    when = words.moment(as_local(summary.started_at, figures.zone))
+    when = words.moment(summary.started_at.astimezone(figures.zone))
     cause = "its data tests failed" if summary.tests and summary.tests.failed else "it failed"
     if summary.failed_stage:
         cause += f" at the stage '{summary.failed_stage}'"

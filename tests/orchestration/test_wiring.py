@@ -16,6 +16,7 @@ import pytest
 from embedded import demo_api, postgres
 from ingestion.warehouse import Warehouse
 from orchestration import wiring
+from orchestration.commands import local
 from orchestration.deliver.mail.outbox import Outbox
 from orchestration.deliver.mail.smtp import SmtpServer
 from orchestration.deliver.sheet.google import GoogleSheet
@@ -56,13 +57,14 @@ def test_made_up_data_has_a_database_of_its_own(
     [
         ("start", wiring.open_warehouse),
         ("find", wiring.embedded_state),
-        ("stop", wiring.stop_embedded),
-        ("psql_binary", lambda _: wiring.embedded_psql()),
+        ("stop", local.stop_database),
+        ("psql_binary", lambda demo: local.psql(demo, [])),
     ],
 )
 def test_errors_of_the_embedded_database_are_clean(
     demo: Settings, monkeypatch: pytest.MonkeyPatch, function: str, act: Any
 ) -> None:
+    monkeypatch.setattr(postgres, "start", lambda *_, **__: Warehouse("/run", 5432, "demo", "grader"))
     monkeypatch.setattr(postgres, function, refuse)
     with pytest.raises(StageError, match=r"No PostgreSQL programs\. Set POSTGRES_HOST\.") as caught:
         act(demo)

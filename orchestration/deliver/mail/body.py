@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from orchestration.deliver import words
 from orchestration.deliver.columns import DAILY, KEY_FIGURES, Column
-from orchestration.deliver.figures import Day, Figures, as_local
+from orchestration.deliver.figures import Day, Figures
 from orchestration.deliver.notices import notices
 from orchestration.summary import Delivery, LoadCounts, RunOutcome, RunSummary
 
@@ -109,7 +109,7 @@ def build_body(figures: Figures, summary: RunSummary, links: Links) -> Body:
         load=load,
         tests=_tests(summary),
         as_of=words.moment(figures.loaded_at) if figures.loaded_at else "nothing loaded yet",
-        run=f"{summary.run_id}, started {words.moment(as_local(summary.started_at, figures.zone))}",
+        run=f"{summary.run_id}, started {words.moment(summary.started_at.astimezone(figures.zone))}",
     )
 
 

@@ -26,7 +26,6 @@ class Outbox:
 
     @property
     def target(self) -> str:
-        """The folder."""
         return str(self._folder)
 
     def send(self, message: EmailMessage) -> Delivery:

@@ -57,7 +57,6 @@ class SmtpServer:
 
     @property
     def target(self) -> str:
-        """The recipients."""
         return ", ".join(self._mail.recipients)
 
     def send(self, message: EmailMessage) -> Delivery:

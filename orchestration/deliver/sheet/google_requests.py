@@ -46,6 +46,17 @@ _TYPES: dict[Kind, str] = {
 }
 
 
+def _colour(rrggbb: str) -> dict[str, float]:
+    red, green, blue = (int(rrggbb[index : index + 2], 16) / 255 for index in (0, 2, 4))
+    return {"red": red, "green": green, "blue": blue}
+
+
+HEADER = {
+    "backgroundColor": _colour(HEADER_FILL),
+    "textFormat": {"bold": True, "foregroundColor": _colour(HEADER_TEXT)},
+}
+
+
 @dataclass(frozen=True)
 class Sheet:
     """A worksheet as it is. `rows` and `columns` are its grid's size; `charts` maps ids to what they show."""
@@ -148,7 +159,8 @@ def look(table: Table, sheet: Sheet) -> list[Request]:
     requests: list[Request] = []
     if not sheet.frozen:
         requests.append(_properties(sheet.id, {"frozenRowCount": 1}))
-        requests += _header(table, sheet.id) + _formats(table, sheet.id, 1) + _widths(table, sheet.id)
+        requests += _formats(table, sheet.id, 0) + _widths(table, sheet.id)
+        requests.append(_paint(_area(sheet.id, 0, len(table.columns), 0, 1), HEADER))
         requests += _colours(table, sheet.id)
     if table.chart:
         requests += _chart(table, table.chart, sheet)
@@ -202,17 +214,6 @@ def _formats(table: Table, sheet_id: int, first_row: int) -> list[Request]:
                 **_alignment(column),
             },
         )
-        for index, column in enumerate(table.columns)
-    ]
-
-
-def _header(table: Table, sheet_id: int) -> list[Request]:
-    colours = {
-        "backgroundColor": _colour(HEADER_FILL),
-        "textFormat": {"bold": True, "foregroundColor": _colour(HEADER_TEXT)},
-    }
-    return [
-        _paint(_area(sheet_id, index, first_row=0, last_row=1), {**colours, **_alignment(column)})
         for index, column in enumerate(table.columns)
     ]
 
@@ -302,8 +303,3 @@ def _reaching(spec: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
         elif isinstance(place, list):
             places += place
     return new
-
-
-def _colour(rrggbb: str) -> dict[str, float]:
-    red, green, blue = (int(rrggbb[index : index + 2], 16) / 255 for index in (0, 2, 4))
-    return {"red": red, "green": green, "blue": blue}

@@ -67,7 +67,6 @@ class Table:
 
     @property
     def header(self) -> tuple[str, ...]:
-        """The names of the columns."""
         return tuple(column.name for column in self.columns)
 
     @property

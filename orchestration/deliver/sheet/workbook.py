@@ -55,7 +55,6 @@ class Workbook:
 
     @property
     def target(self) -> str:
-        """The file."""
         return str(self._path)
 
     def deliver(self, tables: Tables) -> Delivery:
