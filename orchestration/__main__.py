@@ -1,4 +1,4 @@
-"""The entry point: reads the settings, sets up logging, runs one command, turns errors into exit codes."""
+"""The entry point: reads settings, sets up logging, runs a command, returns an exit code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WITH_DBT = ("run", "build", "metrics", "docs")
 
 
 def main(argv: list[str]) -> int:
-    """Run one command; returns the process's exit code. A reader who closes the output early ends it quietly."""
+    """Run one command; returns the exit code. A closed output ends it quietly."""
     try:
         code = _command(argv)
         sys.stdout.flush()
@@ -73,7 +73,7 @@ def _command(argv: list[str]) -> int:
 
 
 def _use_one_heap() -> None:
-    """Have all threads allocate from one heap: glibc's one for each thread keeps memory that dbt needs later."""
+    """Have all threads share a heap: one for each, as in glibc, keeps memory that dbt needs later."""
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is not None:
         arena_max = -8  # M_ARENA_MAX in glibc's malloc.h
@@ -83,8 +83,8 @@ def _use_one_heap() -> None:
 def _hide_secrets_from_children(with_dbt: bool) -> None:
     """Remove the secrets, which are read by now, from the environment that child processes inherit.
 
-    dbt adds the database's password again, for itself; the helper process that Python starts for dbt's locks
-    is started before that.
+    dbt adds the database's password again, for itself; the helper process that Python starts for
+    dbt's locks is started before that.
     """
     for name in SECRETS:
         os.environ.pop(name, None)

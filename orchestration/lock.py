@@ -1,7 +1,8 @@
 """One pipeline run at a time on a warehouse, by a PostgreSQL advisory lock.
 
-The lock belongs to a database session, so it ends with its owner however that dies, and it holds between
-machines. A connection pooler in transaction mode would break that: connect to PostgreSQL itself.
+The lock belongs to a database session, so it ends with its owner however that dies, and it holds
+between machines. A connection pooler in transaction mode would break that: connect to PostgreSQL
+itself.
 """
 
 from __future__ import annotations
@@ -66,8 +67,9 @@ class Held:
     def check(self) -> None:
         """Raise StageError unless the server still keeps the session that holds the lock.
 
-        A restarted server, an administrator or a lost network can end it while its owner works on, and
-        another run may start. A session of its own notices at once where a dead line would keep waiting.
+        A restarted server, an administrator or a lost network can end it while its owner works on,
+        and another run may start. A session of its own notices at once where a dead line would keep
+        waiting.
         """
         problem = "the session that keeps other runs away has ended."
         try:
@@ -87,8 +89,8 @@ class Held:
 def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Iterator[Held]:
     """Hold the lock while the block runs; the block gets it to check that it still has it.
 
-    `command` names the holder to others. With `wait` it waits for its turn. Raises LockedError, naming
-    the holder and since when, if another run has the lock; WarehouseError.
+    `command` names the holder to others. With `wait` it waits for its turn. Raises LockedError,
+    naming the holder and since when, if another run has the lock; WarehouseError.
     """
     # PostgreSQL cuts application names at 63 bytes, and the last 17 are the time.
     host, pid = socket.gethostname().encode("ascii", "replace").decode(), f":{os.getpid()}"
@@ -109,7 +111,7 @@ def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Ite
 
 
 def _acquire(connection: Connection, warehouse: Warehouse, name: str, wait: bool) -> None:
-    """Take the lock; polls rather than wait in the server, where Ctrl-C and timeouts would not work."""
+    """Take the lock; polls, for Ctrl-C and timeouts don't work while the server waits."""
     announced = False
     with connection.cursor() as cursor:
         # The session idles while its owner works; a server that ends idle ones would end the lock.
@@ -130,7 +132,7 @@ def _acquire(connection: Connection, warehouse: Warehouse, name: str, wait: bool
 
 
 def _release(connection: Connection) -> None:
-    """Unlock: the server keeps a closed session for a moment, and the next run may start at once."""
+    """Unlock: the server keeps a closed session for a moment, and the next run may start now."""
     with suppress(psycopg2.Error), connection.cursor() as cursor:
         cursor.execute("select pg_advisory_unlock(%s)", (LOCK_KEY,))
 

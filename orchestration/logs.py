@@ -1,4 +1,4 @@
-"""Logging for a whole command: a file named by the local date, stages on the terminal, no secrets."""
+"""A command's logging: a file named by the local date, stages on the terminal, no secrets."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class DatedFileHandler(logging.FileHandler):
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Say once that the log is incomplete; logging's own way prints the record, secrets included."""
+        """Say once that the log is incomplete; logging's own way would print the record as it is."""
         if not self.failing:
             self.failing = True
             problem = sys.exc_info()[1]
@@ -93,8 +93,9 @@ def configure(
 ) -> tuple[Tail, Path]:
     """Set up logging for this process and remove outdated log files.
 
-    `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the tail of
-    the log and the path of today's file. Raises SettingsError when the folder can't be made or written.
+    `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the
+    tail of the log and the path of today's file. Raises SettingsError when the folder can't be made
+    or written.
     """
     problem = ""
     try:
@@ -122,7 +123,8 @@ def configure(
 
 
 def remove_outdated(folder: Path, retention_days: int, today: date) -> list[Path]:
-    """Delete the log files in `folder` named by a date more than `retention_days` days before `today`.
+    """Delete the log files in `folder` named by a date more than `retention_days` days before
+    `today`.
 
     Only regular files named like our own are touched. Returns what was removed.
     """

@@ -2,7 +2,8 @@
 
     ingest  →  build  →  deliver: spreadsheet, mail
 
-A failing stage stops what depends on it; a failing delivery does not stop the other; the mail is always sent.
+A failing stage stops what depends on it; a failing delivery does not stop the other; the mail is
+always sent.
 """
 
 from __future__ import annotations
@@ -51,16 +52,18 @@ def is_expected(error: BaseException) -> bool:
 
 
 def describe(error: BaseException) -> str:
-    """An error for people: our own messages as they are, of others only the kind (the log has the rest)."""
+    """An error for people: our own message, or only the kind (the log has the rest)."""
     if is_expected(error):
         return str(error)
     return f"unexpected {type(error).__name__}; the log has its traceback"
 
 
 def work_folder(state_dir: Path, warehouse: Warehouse) -> Path:
-    """Where an ingest into this database keeps its files: databases that share a `STATE_DIR` share no folder.
+    """Where an ingest into this database keeps its files: databases that share a `STATE_DIR` share
+    no folder.
 
-    The name is made of database, host and port; a hash keeps apart those that read alike as file names.
+    The name is made of database, host and port; a hash keeps apart those that read alike as file
+    names.
     """
     database = f"{warehouse.dbname}@{warehouse.host}:{warehouse.port}"
     readable = re.sub(r"[^A-Za-z0-9.@-]+", "_", database)[:60]
@@ -71,9 +74,9 @@ def work_folder(state_dir: Path, warehouse: Warehouse) -> Path:
 class Run:
     """One command at work on the warehouse: its settings, its stages and the summary they add to.
 
-    `check_lock` raises StageError when other runs are no longer kept away; it is called before each stage
-    and each load. `show_progress` gets an ingest's progress; `tail` holds the log's last lines for the
-    mail about a failure.
+    `check_lock` raises StageError when other runs are no longer kept away; it is called before each
+    stage and each load. `show_progress` gets an ingest's progress; `tail` holds the log's last
+    lines for the mail about a failure.
     """
 
     settings: Settings
@@ -97,7 +100,7 @@ class Run:
         self.dbt = Dbt(self.warehouse, self.settings.report_timezone, self.settings.state_dir)
 
     def everything(self, window: Window | None) -> int:
-        """Ingest, build, deliver; returns the exit code. The mail goes out whatever happened before."""
+        """Ingest, build, deliver; returns the exit code. The mail goes out in any case."""
         try:
             load_ids = self.ingest(window).load_ids
             self.build()
@@ -150,7 +153,7 @@ class Run:
         )
 
     def build(self, full_refresh: bool = False) -> Build:
-        """Build and test the models. Raises StageError when a model or a data test failed; WarehouseError."""
+        """Build and test the models. Raises StageError when one of them failed; WarehouseError."""
         with self._stage("build") as words:
             if not raw.is_there(self.warehouse):
                 raise StageError(
@@ -184,7 +187,7 @@ class Run:
         return EXIT_DONE if all(delivery.ok for delivery in self.summary.deliveries) else EXIT_DELIVERY_FAILED
 
     def _report_failure(self, error: Exception) -> None:
-        """The mail about a failed run; after a failed build the sheet keeps its figures and says so as well."""
+        """The mail about a failed run; after a failed build the sheet, too, says that it is outdated."""
         summary = self.summary
         summary.outcome = "failed"
         summary.failure = describe(error)

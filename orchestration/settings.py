@@ -1,4 +1,5 @@
-"""The only place that reads the environment: variables, or the same names in `.env`, become one checked value.
+"""The only place that reads the environment: variables, or the same names in `.env`, become one
+checked value.
 
 Every other module gets its settings handed down. Set but empty counts as unset; a real environment
 variable wins over `.env`.
@@ -11,7 +12,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, date, timedelta
@@ -37,6 +38,7 @@ MAIL = (
     *("SMTP_HOST", "SMTP_PORT", "SMTP_SECURITY", "SMTP_USER", "SMTP_PASSWORD"),
     *("EMAIL_FROM", "EMAIL_TO"),
 )
+LOGIN = ("SMTP_USER", "SMTP_PASSWORD")
 PLACES = ("LOG_DIR", "LOG_RETENTION_DAYS", "OUT_DIR", "STATE_DIR")
 NAMES = (*API, "START_DATE", "LOOKBACK_HOURS", *POSTGRES, *GOOGLE, *MAIL, "REPORT_TIMEZONE", *PLACES)
 
@@ -52,6 +54,7 @@ SmtpSecurity = Literal["starttls", "tls", "none"]
 SMTP_PORTS: dict[SmtpSecurity, int] = {"starttls": 587, "tls": 465, "none": 25}
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 LONGEST_LOOKBACK = 24 * 3660
+LAST_PORT = 65_535
 # One address as every SMTP server takes it: ASCII, without a name, spaces, quotes or line breaks.
 EMAIL_ADDRESS = re.compile(r"[!#-'*+./0-9=?A-Z^_`a-z{|}~-]+@[A-Za-z0-9.-]+")
 SPREADSHEET = re.compile(
@@ -74,7 +77,7 @@ class ApiSettings:
 
 @dataclass(frozen=True)
 class GoogleSettings:
-    """A service account's file, the id of the spreadsheet, and another base URL of the Sheets API, if any."""
+    """A service account's file, a spreadsheet's id, and another base URL of the API, if any."""
 
     credentials_file: Path
     spreadsheet: str
@@ -97,7 +100,7 @@ class MailSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings, checked. None for an outside party means that its embedded default stands in."""
+    """All settings, checked. None for an outside party: its embedded default stands in."""
 
     api: ApiSettings | None
     warehouse: Warehouse | None
@@ -127,8 +130,8 @@ class Settings:
 def read_settings(environment: Mapping[str, str] | None = None, env_file: Path = ROOT / ".env") -> Settings:
     """Read and check all settings.
 
-    `environment` defaults to the process's own. Raises SettingsError with one line for each variable that
-    cannot be used; the values of secrets are never part of it.
+    `environment` defaults to the process's own. Raises SettingsError with one line for each
+    variable that cannot be used; the values of secrets are never part of it.
     """
     given = os.environ if environment is None else environment
     values = _read_env_file(env_file) | {name: value for name, value in given.items() if value.strip()}
@@ -143,8 +146,8 @@ def read_settings(environment: Mapping[str, str] | None = None, env_file: Path =
 def _read_env_file(path: Path) -> dict[str, str]:
     """The variables in the file, none when there is no file.
 
-    Values are taken as they are: a password may hold `${`. python-dotenv's own reader would skip a line that
-    is no assignment without a word. Raises SettingsError that shows no line's text.
+    Values are taken as they are: a password may hold `${`. python-dotenv's own reader would skip a
+    line that is no assignment without a word. Raises SettingsError that shows no line's text.
     """
     reason = ""
     try:
@@ -184,27 +187,27 @@ class _Reader:
             lookback=self.read("LOOKBACK_HOURS", _hours, "24"),
             report_timezone=self.read("REPORT_TIMEZONE", _zone, "Europe/Moscow"),
             log_dir=self.read("LOG_DIR", _folder, "logs"),
-            log_retention_days=self.read("LOG_RETENTION_DAYS", _whole_number(0, 36_500), "3"),
+            log_retention_days=self.read("LOG_RETENTION_DAYS", _whole_number, "3", 0, 36_500),
             out_dir=self.read("OUT_DIR", _folder, "out"),
             state_dir=self.read("STATE_DIR", _folder, ".state"),
         )
 
-    def read(self, name: str, convert: Callable[[str], T], default: str = "") -> T:
+    def read(self, name: str, convert: Callable[..., T], default: str = "", *limits: object) -> T:
         """A variable, converted; None without value and default, and for a problem.
 
-        `convert` raises ValueError with what the variable should be.
+        `convert` gets the text and `limits`; it raises ValueError with what the variable should be.
         """
         text = self.values.get(name, default)
         try:
-            return convert(text) if text else cast(T, None)
+            return convert(text, *limits) if text else cast(T, None)
         except ValueError as error:
             self.problems.append(f"{name} should be {error}")
             return cast(T, None)
 
-    def is_complete(self, group: tuple[str, ...], stand_in: str) -> bool:
-        """Whether the group is set; in a half-filled one, each variable that is missing is a problem."""
+    def is_complete(self, group: Sequence[str], stand_in: str, optional: Collection[str] = OPTIONAL) -> bool:
+        """Whether the group is set; each variable missing from a half-filled one is a problem."""
         present = [name for name in group if name in self.values]
-        missing = [name for name in group if name not in self.values and name not in OPTIONAL]
+        missing = [name for name in group if name not in self.values and name not in optional]
         if present:
             self.problems += [
                 f"{name} is missing, though {present[0]} is set (unset all of the group for {stand_in})"
@@ -219,8 +222,8 @@ class _Reader:
         return ApiSettings(url, self.values["API_CLIENT"], self.values["API_CLIENT_KEY"])
 
     def warehouse(self) -> Warehouse | None:
-        port = self.read("POSTGRES_PORT", _whole_number(1, 65_535), "5432")
-        sslmode = self.read("POSTGRES_SSLMODE", _one_of(*SSL_MODES), "prefer")
+        port = self.read("POSTGRES_PORT", _whole_number, "5432", 1, LAST_PORT)
+        sslmode = self.read("POSTGRES_SSLMODE", _one_of, "prefer", *SSL_MODES)
         if not self.is_complete(POSTGRES, "the embedded PostgreSQL"):
             return None
         host, dbname, user = (self.values[name] for name in ("POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER"))
@@ -235,15 +238,13 @@ class _Reader:
         return GoogleSettings(account[0], spreadsheet, api_url and api_url.rstrip("/"), account[1])
 
     def mail(self) -> MailSettings | None:
-        security = self.read("SMTP_SECURITY", _one_of(*SMTP_PORTS), "starttls")
-        port = self.read("SMTP_PORT", _whole_number(1, 65_535), str(SMTP_PORTS.get(security, 587)))
+        security = cast(SmtpSecurity, self.read("SMTP_SECURITY", _one_of, "starttls", *SMTP_PORTS))
+        port = self.read("SMTP_PORT", _whole_number, str(SMTP_PORTS.get(security, 587)), 1, LAST_PORT)
         recipients = self.read("EMAIL_TO", _addresses)
         sender = self.read("EMAIL_FROM", _address)
         complete = self.is_complete(MAIL, "the message file")
-        user, password = (self.values.get(name, "") for name in ("SMTP_USER", "SMTP_PASSWORD"))
-        if bool(user) != bool(password):
-            given, missing = ("SMTP_USER", "SMTP_PASSWORD") if user else ("SMTP_PASSWORD", "SMTP_USER")
-            self.problems.append(f"{missing} is missing, though {given} is set")
+        self.is_complete(LOGIN, "a server without a login", optional=())
+        user, password = (self.values.get(name, "") for name in LOGIN)
         if not complete:
             return None
         return MailSettings(self.values["SMTP_HOST"], port, security, user, password, sender, recipients)
@@ -252,22 +253,16 @@ class _Reader:
 # Each of these converts a text, or raises ValueError with what it should be.
 
 
-def _whole_number(lowest: int, highest: int) -> Callable[[str], int]:
-    def convert(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not lowest <= int(text) <= highest:
-            raise ValueError(f"a whole number from {lowest} to {highest}, not {text!r}")
-        return int(text)
-
-    return convert
+def _whole_number(text: str, lowest: int, highest: int) -> int:
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not lowest <= int(text) <= highest:
+        raise ValueError(f"a whole number from {lowest} to {highest}, not {text!r}")
+    return int(text)
 
 
-def _one_of(*allowed: T) -> Callable[[str], T]:
-    def convert(text: str) -> T:
-        if text not in allowed:
-            raise ValueError(f"one of {', '.join(map(str, allowed))}, not {text!r}")
-        return cast(T, text)
-
-    return convert
+def _one_of(text: str, *allowed: str) -> str:
+    if text not in allowed:
+        raise ValueError(f"one of {', '.join(allowed)}, not {text!r}")
+    return text
 
 
 def _day(text: str) -> date:

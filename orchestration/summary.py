@@ -35,7 +35,8 @@ class LoadCounts:
 class TestResult:
     """One data test that did not simply pass.
 
-    `message` holds no values of records; `sample` has a few failing rows as text, which name no learner.
+    `message` holds no values of records; `sample` has a few failing rows as text, which name no
+    learner.
     """
 
     __test__ = False  # pytest looks into every class whose name begins with Test
@@ -72,7 +73,7 @@ class Delivery:
 
 @dataclass
 class RunSummary:
-    """A run from its start to what it delivered. Times are aware and in UTC; texts hold no secrets."""
+    """A run from its start to its deliveries. Times are aware, in UTC; texts hold no secrets."""
 
     run_id: str
     command: str

@@ -1,7 +1,8 @@
-"""Chooses, by the settings, between the outside parties and the embedded ones that stand in for them.
+"""Chooses, by the settings, between the outside parties and the embedded ones that stand in for
+them.
 
-The only module that knows both. Stand-ins are imported when they are needed, so that production runs
-never load them.
+The only module that knows both. Stand-ins are imported when they are needed, so that production
+runs never load them.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ OUTBOX_SENDER, OUTBOX_RECIPIENT = "grader-elt@example.invalid", "boss@example.in
 
 @contextmanager
 def embedded_postgres() -> Iterator[Any]:
-    """The module `embedded.postgres`; its own error, whose message is clean, leaves as StageError."""
+    """The module `embedded.postgres`, whose own error leaves as StageError."""
     from embedded import postgres
 
     try:
@@ -37,8 +38,8 @@ def embedded_postgres() -> Iterator[Any]:
 def open_warehouse(settings: Settings) -> Warehouse:
     """The warehouse of the settings; without one, the embedded PostgreSQL, started if need be.
 
-    Made-up data has an embedded database of its own, so that none of it is left when the real API is
-    configured. Raises StageError.
+    Made-up data has an embedded database of its own, so that none of it is left when the real API
+    is configured. Raises StageError.
     """
     if settings.warehouse is not None:
         return settings.warehouse
@@ -48,7 +49,7 @@ def open_warehouse(settings: Settings) -> Warehouse:
 
 
 def embedded_state(settings: Settings) -> str:
-    """Whether the embedded database of these settings is running, in words; starts nothing. Raises StageError."""
+    """Whether the embedded database is running, in words; starts nothing. Raises StageError."""
     with embedded_postgres() as postgres:
         running = postgres.find(settings.state_dir, database=_embedded_database(settings))
     return f"ready, {running.label}" if running else "not started, `make db` does it"

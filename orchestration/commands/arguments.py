@@ -1,4 +1,4 @@
-"""The command line: `python -m orchestration COMMAND [options]`. The Makefile's targets are thin names for these."""
+"""The command line: `python -m orchestration COMMAND [options]`, which make's targets call."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def _database(settings: Settings) -> str:
 
 
 def probe_warehouse(warehouse: Warehouse) -> str:
-    """What the server says of itself. Raises StageError when it can't serve as the warehouse; WarehouseError."""
+    """What the server says of itself. Raises StageError when it is unsuitable; WarehouseError."""
     [(version, encoding, tls)] = warehouse.query(
         "select current_setting('server_version_num')::int, current_setting('server_encoding'),"
         " coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false)"

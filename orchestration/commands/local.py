@@ -57,7 +57,7 @@ def psql(settings: Settings, arguments: list[str]) -> int:
 
 
 def libpq_environment(warehouse: Warehouse) -> dict[str, str]:
-    """The warehouse as libpq's environment variables: a password has no place among a process's arguments."""
+    """The warehouse as libpq's variables: a password must not be among a process's arguments."""
     variables = {
         "PGHOST": warehouse.host,
         "PGPORT": str(warehouse.port),

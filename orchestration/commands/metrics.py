@@ -15,7 +15,7 @@ from orchestration.settings import Settings
 
 
 def metrics(settings: Settings, window: Window, as_json: bool) -> int:
-    """Print the metrics of `window` as a table or one JSON object. Raises StageError, WarehouseError."""
+    """Print the metrics of `window`, as a table or JSON. Raises StageError, WarehouseError."""
     warehouse = wiring.open_warehouse(settings)
     dbt = Dbt(warehouse, settings.report_timezone, settings.state_dir)
     found = period_metrics(dbt, warehouse, window)
@@ -27,7 +27,8 @@ def metrics(settings: Settings, window: Window, as_json: bool) -> int:
 
 
 def period_metrics(dbt: Dbt, warehouse: Warehouse, window: Window) -> dict[str, Any]:
-    """The metrics over the valid attempts of `window`, by column name; ratios as float, None where undefined.
+    """The metrics over the valid attempts of `window`, by column name; ratios as float, None where
+    undefined.
 
     Raises StageError when nothing was built yet, WarehouseError.
     """

@@ -1,8 +1,8 @@
 """Deliveries: what a run shows to people, and the ways it gets there.
 
-What is shown (`figures`, `columns`, `words`, `notices`) is apart from its forms (`sheet`, `mail`) and
-from who carries it: Google Sheets or a workbook file, an SMTP server or a folder. A sender gets all
-it needs as arguments; none reads the environment.
+What is shown (`figures`, `columns`, `words`, `notices`) is apart from its forms (`sheet`, `mail`)
+and from who carries it: Google Sheets or a workbook file, an SMTP server or a folder. A sender gets
+all it needs as arguments; none reads the environment.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class DeliveryError(GraderError):
-    """A delivery failed. Senders leave their `except` blocks first: no other exception hangs on it."""
+    """A delivery failed. Raised outside of `except` blocks: no other exception hangs on it."""
 
     exit_code = EXIT_DELIVERY_FAILED
 
@@ -36,18 +36,18 @@ class Sender(Protocol):
         """Where it goes: addresses or a path."""
 
     def check(self) -> str:
-        """Prove, changing nothing, that a delivery can work; returns how in words. Raises DeliveryError."""
+        """Prove, changing nothing, that a delivery can work; returns how. Raises DeliveryError."""
 
 
 class TableSender(Sender, Protocol):
     """Something that can take the worksheets: a Google spreadsheet, a workbook file."""
 
     def deliver(self, tables: Tables) -> Delivery:
-        """Bring the target to hold `tables`; after a DeliveryError it holds the old or the new ones."""
+        """Bring the target to hold `tables`; after a DeliveryError it has the old or the new."""
 
 
 class MessageSender(Sender, Protocol):
     """Something that can take the mail: an SMTP server, a folder."""
 
     def send(self, message: EmailMessage) -> Delivery:
-        """Send `message` (which has no From and To yet). Raises DeliveryError when nobody will get it."""
+        """Send `message` (without From and To). Raises DeliveryError if nobody will get it."""

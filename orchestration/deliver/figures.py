@@ -136,7 +136,7 @@ def _rows(cursor: Cursor, relation: str, query: str | sql.Composable) -> list[tu
 
 
 def _day(row: tuple[Any, ...]) -> Day:
-    """A row of the mart; each number keeps the type that PostgreSQL gives it, a numeric as float."""
+    """A row of the mart; numbers keep the type that PostgreSQL gives them, numeric as float."""
     values = [float(value) if isinstance(value, Decimal) else value for value in row[1:]]
     return Day(row[0], dict(zip(DAILY.names[1:], values, strict=True)))
 

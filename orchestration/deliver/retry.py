@@ -16,7 +16,7 @@ _BACKOFF = tenacity.wait_exponential_jitter(multiplier=2, max=60, jitter=2)
 
 
 class TryFailed(Exception):
-    """One try that failed. `again` says whether another may succeed; the server may say after how many seconds."""
+    """A try that failed. `again`: another may succeed, after the seconds the server asks for."""
 
     def __init__(self, text: str, again: bool = False, retry_after: float | None = None) -> None:
         super().__init__(text)

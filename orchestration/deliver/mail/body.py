@@ -33,7 +33,7 @@ _TO_ASCII = {ord("−"): "-", ord("±"): "+-", ord("–"): "-", ord("…"): "...
 
 @dataclass(frozen=True)
 class Links:
-    """Where a reader finds more: addresses (http…) or paths of files; None where there is nothing."""
+    """Where a reader finds more: addresses (http…) or paths of files, if any."""
 
     sheet: str | None = None
     docs: str | None = None
@@ -53,7 +53,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Body:
-    """The whole mail. `day` is None when there is no full day to show, `failure` when the run went through."""
+    """The whole mail. `day` is None without a full day to show, `failure` unless the run failed."""
 
     summary: RunSummary
     links: Links

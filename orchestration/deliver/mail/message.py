@@ -50,7 +50,8 @@ def compose(figures: Figures, summary: RunSummary, links: Links) -> EmailMessage
 
 
 def addressed(message: EmailMessage, sender: str, recipients: Sequence[str]) -> EmailMessage:
-    """A copy with From, To and a Message-ID that depends on nothing but the run and the sender's domain.
+    """A copy with From, To and a Message-ID that depends on nothing but the run and the sender's
+    domain.
 
     Raises DeliveryError when an address can't stand in a header.
     """

@@ -22,7 +22,7 @@ def render_text(body: Body) -> str:
 
 
 def render_html(body: Body, picture_id: str | None) -> str:
-    """The text/html part. `picture_id` is the content id of the attached picture, without angle brackets."""
+    """The text/html part. `picture_id` is the picture's content id, without angle brackets."""
     return _TEMPLATES.get_template("mail.html.j2").render(body=body, picture_id=picture_id)
 
 

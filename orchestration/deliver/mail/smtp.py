@@ -1,4 +1,4 @@
-"""A mail server, spoken to with smtplib: verified TLS, AUTH, retries only while nothing was sent."""
+"""A mail server, by smtplib: verified TLS, AUTH, retries only while nothing was sent."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class _Sending:
 class SmtpServer:
     """A server to hand mails to.
 
-    Its certificate is verified against `context`, the system's authorities by default. Without a user
-    there is no AUTH. `timeout` bounds each answer and `deadline` all retries, in seconds; `sleep` is what
-    waits between retries.
+    Its certificate is verified against `context`, the system's authorities by default. Without a
+    user there is no AUTH. `timeout` bounds each answer and `deadline` all retries, in seconds;
+    `sleep` is what waits between retries.
     """
 
     name = "Mail"
@@ -86,7 +86,7 @@ class SmtpServer:
         return Delivery(self.name, True, self.target, f"{detail} by {self._where}")
 
     def check(self) -> str:
-        """Connect, secure the line, log in, and say goodbye, once. Raises DeliveryError; sends no mail."""
+        """Connect, secure the line and log in, once; sends no mail. Raises DeliveryError."""
         try:
             self._talk(self._greet)
             return f"{self._where} takes mail for {self.target}"
@@ -127,7 +127,7 @@ class SmtpServer:
             raise TryFailed(f"{self._where} put off {', '.join(later)}: {reason}", again=True)
 
     def _send_text(self, server: smtplib.SMTP, mail: EmailMessage, recipients: list[str]) -> None:
-        """The text itself. Once it may have gone out it is not repeated: its arrival can't be known."""
+        """The text itself. Not repeated once it may have gone out: its arrival can't be known."""
         try:
             code, answer = server.data(bytes(mail))
         except smtplib.SMTPDataError as error:  # the server refused the command, before the text
@@ -142,7 +142,7 @@ class SmtpServer:
             raise TryFailed(f"{self._where} refused the text: {self._quoted(code, answer)}")
 
     def _talk(self, act: Callable[[smtplib.SMTP], None]) -> None:
-        """Let `act` use an open, secured, logged-in connection; every failure leaves as TryFailed."""
+        """Let `act` use a secured, logged-in connection; every failure leaves as TryFailed."""
         stage = "connect"
         server: smtplib.SMTP | None = None
         try:

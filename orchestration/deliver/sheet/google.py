@@ -68,7 +68,7 @@ class GoogleSheet:
         return f"https://docs.google.com/spreadsheets/d/{self._google.spreadsheet}"
 
     def deliver(self, tables: Tables) -> Delivery:
-        """Bring the spreadsheet to hold `tables`. After a DeliveryError it holds the old or the new ones."""
+        """Bring the spreadsheet to hold `tables`; after a DeliveryError it has the old or the new."""
         written = self._with_retries(lambda api: _deliver(api, tables))
         days = f"{len(tables.daily.rows):,} days"
         return Delivery(
@@ -152,7 +152,7 @@ def _read(api: SpreadsheetApi, tables: Tables, sheets: dict[str, Sheet]) -> dict
 
 
 class RequestFailed(TryFailed):
-    """A request without a usable answer. `status` is None when the connection or the token failed."""
+    """A request without a usable answer. `status` is None without an HTTP status."""
 
     def __init__(
         self, text: str, status: int | None = None, again: bool = False, retry_after: float | None = None
@@ -241,7 +241,7 @@ def _refused(response: requests.Response) -> RequestFailed:
 
 
 def _no_token(error: google.auth.exceptions.RefreshError) -> RequestFailed:
-    """The token endpoint gives its reason as a code such as `invalid_grant`; nothing else is passed on."""
+    """The token endpoint's reason is a code such as `invalid_grant`; nothing else is passed on."""
     answer = error.args[1] if len(error.args) > 1 else None
     code = answer.get("error") if isinstance(answer, dict) else None
     reason = words.one_line(code, 60) if isinstance(code, str) else "no reason given"

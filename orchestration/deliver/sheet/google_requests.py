@@ -59,7 +59,7 @@ HEADER = {
 
 @dataclass(frozen=True)
 class Sheet:
-    """A worksheet as it is. `rows` and `columns` are its grid's size; `charts` maps ids to what they show."""
+    """A worksheet as it is: its grid's size, and the specification of each chart by id."""
 
     id: int
     rows: int
@@ -70,7 +70,7 @@ class Sheet:
 
 
 def read_sheets(spreadsheet: Mapping[str, Any]) -> dict[str, Sheet]:
-    """The worksheets of an answer of `spreadsheets.get`, by title. Sheets without a grid have no rows."""
+    """The worksheets in an answer of `spreadsheets.get`, by title; no rows without a grid."""
     found = {}
     for sheet in spreadsheet.get("sheets", ()):
         properties = sheet["properties"]
@@ -129,7 +129,8 @@ def sizing(tables: Sequence[Table], sheets: Mapping[str, Sheet]) -> tuple[list[R
 def values(table: Table, found: Sequence[Sequence[Any]]) -> dict[str, Any] | None:
     """One range of a values write that turns `found` into the table; None when they are the same.
 
-    `found` is the table's columns as read, unformatted. Rows that vanished become blank in the same write.
+    `found` is the table's columns as read, unformatted. Rows that vanished become blank in the same
+    write.
     """
     width = len(table.columns)
     wanted = [[_plain(cell) for cell in row] for row in table.cells]
@@ -143,7 +144,8 @@ def values(table: Table, found: Sequence[Sequence[Any]]) -> dict[str, Any] | Non
 
 
 def own_range(table: Table, *, rows: int | None = None, columns: int = 26) -> str:
-    """The table's columns in A1 notation: all their rows, or the first `rows`; at most `columns` columns.
+    """The table's columns in A1 notation: all their rows, or the first `rows`; at most `columns`
+    columns.
 
     Google refuses a range that reaches beyond the grid.
     """
@@ -152,7 +154,8 @@ def own_range(table: Table, *, rows: int | None = None, columns: int = 26) -> st
 
 
 def look(table: Table, sheet: Sheet) -> list[Request]:
-    """Requests that format a new worksheet, and that update a chart whose rows or title have changed.
+    """Requests that format a new worksheet, and that update a chart whose rows or title have
+    changed.
 
     A frozen header marks a worksheet as formatted: what people changed since then stays.
     """
@@ -168,7 +171,7 @@ def look(table: Table, sheet: Sheet) -> list[Request]:
 
 
 def _plain(cell: Cell) -> int | float | str:
-    """A cell as a RAW value: days and times as serial numbers (days since 1899-12-30), nothing as ''."""
+    """A cell as a RAW value: times as serial numbers (days since 1899-12-30), None as ''."""
     if cell is None:
         return ""
     if isinstance(cell, datetime):
@@ -291,7 +294,7 @@ def _spec(chart: Chart, sheet: Sheet) -> dict[str, Any]:
 
 
 def _reaching(spec: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
-    """The chart as people may have changed it, its ranges on this worksheet stretched to the last row."""
+    """The chart, as people left it, with its ranges on this worksheet stretched to the last row."""
     new = deepcopy(spec)
     places: list[Any] = [new]
     while places:

@@ -50,11 +50,12 @@ class Chart:
 
 @dataclass(frozen=True)
 class Table:
-    """One worksheet: a header row of the columns' names, then `rows`. Times are naive, in the report zone.
+    """One worksheet: a header row of the columns' names, then `rows`. Times are naive, in the
+    report zone.
 
-    The cells of the column `shaded` are coloured by SHADES. Rows for which a formula of `marks`, written for
-    row 2, holds are bold and filled with its colour. `unstable` names rows (by their first cell) that may
-    differ without making the worksheet out of date.
+    The cells of the column `shaded` are coloured by SHADES. Rows for which a formula of `marks`,
+    written for row 2, holds are bold and filled with its colour. `unstable` names rows (by their
+    first cell) that may differ without making the worksheet out of date.
     """
 
     title: str
@@ -75,7 +76,8 @@ class Table:
         return (self.header, *self.rows)
 
     def same(self, wanted: Sequence[Sequence[object]], found: Sequence[Sequence[object]]) -> bool:
-        """Whether a worksheet that reads as `found` holds `wanted`: `cells` as that worksheet would return them.
+        """Whether a worksheet that reads as `found` holds `wanted`: `cells` as that worksheet would
+        return them.
 
         Fractions may differ in the last digits that spreadsheets keep; unstable rows may differ.
         """
@@ -98,7 +100,7 @@ class Tables:
 
 
 def build_tables(figures: Figures, summary: RunSummary, docs: str) -> Tables:
-    """The worksheets for these figures. `docs` says where the documentation is (an address or a path)."""
+    """The worksheets for these figures. `docs` is the documentation's address or path."""
     quality = Table(LOADS.title, LOADS.columns, tuple(map(_load, figures.receipts)))
     return Tables(_daily(figures, summary.demo), quality, _about(figures, summary, docs))
 

@@ -1,7 +1,8 @@
 """A workbook file that stands in for the Google spreadsheet: same worksheets, formats and chart.
 
-The file is opened and only the program's own cells are rewritten. What openpyxl does not know (shapes, text
-boxes) does not survive in a file that people drew in; cells, formulas, notes, charts and pictures do.
+The file is opened and only the program's own cells are rewritten. What openpyxl does not know
+(shapes, text boxes) does not survive in a file that people drew in; cells, formulas, notes, charts
+and pictures do.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class Workbook:
         raise DeliveryError(f"cannot read {self._path}: {reason}")
 
     def _set_aside(self, why: Exception) -> Book:
-        """Keep a file that is no workbook under another name, for people to look at; begin a new one."""
+        """Keep a file that is no workbook under another name, and start a new one."""
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         aside = self._path.with_name(f"{self._path.stem}.unreadable-{stamp}{self._path.suffix}")
         os.replace(self._path, aside)
@@ -103,7 +104,7 @@ def _empty() -> Book:
 
 
 def _rewrite(book: Book, table: Table) -> bool:
-    """Bring one worksheet to hold `table`, in its columns only; returns whether anything had to change."""
+    """Bring a worksheet to hold `table`, in its columns only; returns whether anything changed."""
     sheet: Worksheet = book[table.title] if table.title in book.sheetnames else book.create_sheet(table.title)
     new = not is_formatted(sheet)
     if not new and _same(sheet, table) and has_its_chart(sheet, table):
@@ -121,7 +122,7 @@ def _rewrite(book: Book, table: Table) -> bool:
 
 
 def _put(cell: Any, value: Cell, column: Column | None) -> None:
-    """Write a cell of `column`, or of the header when that is None; keep an alignment that it has."""
+    """Write a cell of `column` (of the header without one); keep an alignment that it has."""
     cell.value = value
     if column:
         cell.number_format = NUMBER_FORMATS[column.kind]

@@ -31,7 +31,7 @@ def is_formatted(sheet: Worksheet) -> bool:
 
 
 def format_new(sheet: Worksheet, table: Table) -> None:
-    """Freeze and colour the header, set column widths and conditional colours, print on wide pages."""
+    """Freeze and colour the header; set widths, conditional colours and wide pages."""
     sheet.freeze_panes = "A2"
     sheet.print_title_rows = "1:1"
     sheet.page_setup.orientation = "landscape"
