@@ -73,7 +73,7 @@ begin
 end
 $$;
 
--- The next role may read what is there, and what comes: made by the role itself, or by an account that is a member of it.
+-- The next role may read what is there, and what is made later by the role itself or an account that is its member.
 grant select on all tables in schema raw to grader_transformer;
 grant select on all tables in schema marts to grader_reporter;
 do $$

@@ -106,7 +106,8 @@ def test_whatever_fails_a_reader_sees_the_old_or_the_new_table(
     sheet.deliver(tables)
     grown = build_tables(replace(figures, days=make_days(1_200)), summary, "docs")
     old = google.sheet("Daily metrics").values(WIDTH)
-    new = [list(grown.daily.header), *([serial(row[0]), *_blank(row[1:])] for row in grown.daily.rows)]  # type: ignore[arg-type]
+    days = [[serial(row[0]), *_blank(row[1:])] for row in grown.daily.rows]  # type: ignore[arg-type]
+    new = [list(grown.daily.header), *days]
     seen: list[list[list[Any]]] = []
     google.seen = lambda: seen.append(google.sheet("Daily metrics").values(WIDTH))
     first = len(google.requests)
