@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
     from psycopg2.sql import Composable
 
+OLDEST_POSTGRES = 15
+
 
 def sentence(error: psycopg2.Error) -> str:
     """What libpq or PostgreSQL said, on one line and with an end, so that advice can follow."""

@@ -45,5 +45,6 @@ def test_a_check_asks_once_and_says_it_well(scene: Scene) -> None:
     assert done.code == 1
     assert "421 too busy" in done.output
     assert len(calls) == 1
-    assert "accepting TCP/IP connections? Check POSTGRES_*" in done.output
+    assert "accepting TCP/IP connections?" in done.output
+    assert "check POSTGRES_*" in done.output
     assert "Traceback" not in done.output
