@@ -15,7 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -25,7 +25,7 @@ from ingestion import raw
 from ingestion.api import GraderApi
 from ingestion.errors import ApiError, CancelledError, IngestionError, LoadError
 from ingestion.load import load
-from ingestion.source import Fetched, Pass, put_aside
+from ingestion.source import Fetched, put_aside
 from ingestion.windows import DAY, Window, slices
 
 if TYPE_CHECKING:
@@ -105,12 +105,34 @@ def ingest(
     report.removed = raw.prepare(warehouse)
     todo = _slices_to_fetch(warehouse, asked, now(), pace.slice_length)
     report.slices = len(todo)
-    _empty(work_dir)
-    waiting = work_dir / "waiting"
+    shown = Progress(report.slices, 0, 0, 0, 0, None)
+    waiting = _emptied(work_dir) / "waiting"
     waiting.mkdir(mode=0o700)
     try:
         with _FetchAhead(api, todo, waiting, pace) as ahead:
-            _load_all(warehouse, ahead, work_dir, pace, progress, check, report)
+            while not ahead.is_exhausted:
+                batch: list[Fetched] = []
+                for answers in _next_batch(ahead, pace):
+                    batch += answers
+                    shown = replace(
+                        shown,
+                        slices_fetched=ahead.taken,
+                        records_fetched=shown.records_fetched + sum(answer.records for answer in answers),
+                        window=answers[-1].window,
+                    )
+                    progress(shown)
+                check()
+                report.load_ids.append(load(warehouse, batch, work_dir))
+                with warehouse.session() as cursor:
+                    raw.set_watermark(cursor)
+                report.slices_loaded = ahead.taken
+                for answer in batch:
+                    report.fetched += answer.records
+                    report.repaired += answer.repaired
+                    report.kept_as_text += answer.kept_as_text
+                    report.size += answer.size
+                shown = replace(shown, slices_loaded=ahead.taken, records_loaded=report.fetched)
+                progress(shown)
     except ApiError as error:
         log.error("%s", error)
         raise
@@ -131,42 +153,27 @@ def ingest(
 
 def _slices_to_fetch(
     warehouse: Warehouse, asked: Sequence[Window], now: datetime, length: timedelta
-) -> list[tuple[Window, Pass]]:
+) -> list[tuple[Window, Window, str]]:
+    """Each slice with the window asked for that it is a part of, and the id of the pass over that."""
     with warehouse.session() as cursor:
         rounds = [(window, *raw.open_round(cursor, window)) for window in asked]
     return [
-        (piece, Pass(window, round_id))
+        (part, window, round_id)
         for window, round_id, rest in rounds
-        for part in rest
-        for piece in slices(part, now, length)
+        for hole in rest
+        for part in slices(hole, now, length)
     ]
 
 
-def _empty(work_dir: Path) -> None:
-    """Leave nothing in the folder: dlt would load what a killed run has prepared instead of what is fetched now."""
+def _emptied(work_dir: Path) -> Path:
+    """The folder, with nothing in it: dlt would load what a killed run has prepared instead of what is fetched now."""
     work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     for left in work_dir.iterdir():
         if left.is_dir() and not left.is_symlink():
             shutil.rmtree(left)
         else:
             left.unlink()
-
-
-@dataclass(frozen=True)
-class _Slice:
-    """A fetched slice: all its answers."""
-
-    window: Window
-    answers: list[Fetched]
-    seconds: float
-
-    @property
-    def records(self) -> int:
-        return sum(answer.records for answer in self.answers)
-
-    @property
-    def size(self) -> int:
-        return sum(answer.size for answer in self.answers)
+    return work_dir
 
 
 class _FetchAhead:
@@ -176,13 +183,15 @@ class _FetchAhead:
     request has ended.
     """
 
-    def __init__(self, api: GraderApi, todo: Sequence[tuple[Window, Pass]], folder: Path, pace: Pace) -> None:
+    def __init__(
+        self, api: GraderApi, todo: Sequence[tuple[Window, Window, str]], folder: Path, pace: Pace
+    ) -> None:
         self._api = api
         self._folder = folder
         self._pace = pace
         self._changed = threading.Condition()
         self._stopped = threading.Event()
-        self._taken = 0
+        self.taken = 0
         self._waiting = 0
         self._last = len(todo)
         self._pool = ThreadPool(pace.threads)
@@ -202,30 +211,34 @@ class _FetchAhead:
     @property
     def is_exhausted(self) -> bool:
         """Whether every slice was taken."""
-        return self._taken == len(self._results)
+        return self.taken == len(self._results)
 
-    def take(self, timeout: float | None = None) -> _Slice | None:
-        """The next slice, or None when it doesn't come in `timeout` seconds. Raises ApiError, LoadError, each time again."""
+    def take(self, timeout: float | None = None) -> list[Fetched] | None:
+        """The answers of the next slice, or None when they don't come in `timeout` seconds.
+
+        Raises ApiError and LoadError, again with each call.
+        """
         try:
-            fetched = self._results[self._taken].get(timeout)
+            answers = self._results[self.taken].get(timeout)
         except multiprocessing.TimeoutError:
             return None
         with self._changed:
-            self._taken += 1
-            self._waiting -= fetched.size
+            self.taken += 1
+            self._waiting -= _size(answers)
             self._changed.notify_all()
-        log.info("Fetched %s: %d records in %.2f s.", fetched.window, fetched.records, fetched.seconds)
-        return fetched
+        return answers
 
-    def _fetch(self, number: int, window: Window, asked: Pass) -> _Slice:
+    def _fetch(self, number: int, window: Window, asked: Window, round_id: str) -> list[Fetched]:
         with self._changed:
             self._changed.wait_for(lambda: self._is_given_up(number) or self._may_begin(number))
             if self._is_given_up(number):
                 raise CancelledError("Fetching was given up.")
         began = time.monotonic()
         try:
-            answers = self._api.fetch(window, self._stopped)
-            waiting = [put_aside(answer, asked, self._folder / uuid.uuid4().hex) for answer in answers]
+            answers = [
+                put_aside(answer, asked, round_id, self._folder / uuid.uuid4().hex)
+                for answer in self._api.fetch(window, self._stopped)
+            ]
         except IngestionError:
             with self._changed:
                 self._last = min(self._last, number)
@@ -234,84 +247,41 @@ class _FetchAhead:
         except OSError as error:
             reason = error.strerror
         else:
-            fetched = _Slice(window, waiting, time.monotonic() - began)
+            records = sum(answer.records for answer in answers)
+            log.info("Fetched %s: %d records in %.2f s.", window, records, time.monotonic() - began)
             with self._changed:
-                self._waiting += fetched.size
-            return fetched
+                self._waiting += _size(answers)
+            return answers
         raise LoadError(
             f"What was fetched for {window} can't be written to {self._folder.parent}: {reason}. "
             "What to do: make room or correct the folder's permissions, then run again."
         )
 
     def _may_begin(self, number: int) -> bool:
-        return number == self._taken or (
-            number < self._taken + self._pace.ahead and self._waiting < self._pace.waiting_most
+        return number == self.taken or (
+            number < self.taken + self._pace.ahead and self._waiting < self._pace.waiting_most
         )
 
     def _is_given_up(self, number: int) -> bool:
         return self._stopped.is_set() or number > self._last
 
 
-def _load_all(
-    warehouse: Warehouse,
-    ahead: _FetchAhead,
-    work_dir: Path,
-    pace: Pace,
-    progress: Callable[[Progress], None],
-    check: Callable[[], None],
-    report: IngestReport,
-) -> None:
-    """Load batch after batch until every slice is loaded."""
-    slices_fetched = records_fetched = 0
-    window: Window | None = None
-
-    def show() -> None:
-        progress(
-            Progress(
-                slices=report.slices,
-                slices_fetched=slices_fetched,
-                slices_loaded=report.slices_loaded,
-                records_fetched=records_fetched,
-                records_loaded=report.fetched,
-                window=window,
-            )
-        )
-
-    while not ahead.is_exhausted:
-        batch = []
-        for piece in _next_batch(ahead, pace):
-            batch.append(piece)
-            slices_fetched += 1
-            records_fetched += piece.records
-            window = piece.window
-            show()
-        check()
-        answers = [answer for piece in batch for answer in piece.answers]
-        report.load_ids.append(load(warehouse, answers, work_dir))
-        with warehouse.session() as cursor:
-            raw.set_watermark(cursor)
-        report.slices_loaded += len(batch)
-        for answer in answers:
-            report.fetched += answer.records
-            report.repaired += answer.repaired
-            report.kept_as_text += answer.kept_as_text
-            report.size += answer.size
-        show()
-
-
-def _next_batch(ahead: _FetchAhead, pace: Pace) -> Iterator[_Slice]:
-    """The slices of one load, as they come in. Raises what the fetching of the first of them raised."""
-    began = time.monotonic()
-    size = 0
-    piece = ahead.take()
-    while piece is not None:
-        yield piece
-        size += piece.size
+def _next_batch(ahead: _FetchAhead, pace: Pace) -> Iterator[list[Fetched]]:
+    """The answers of the slices for one load, as they come in. Raises what the fetching of the first slice raised."""
+    began, size = time.monotonic(), 0
+    answers = ahead.take()
+    while answers is not None:
+        yield answers
+        size += _size(answers)
         if ahead.is_exhausted or size >= pace.batch_bytes_most:
             return
-        rest = began + pace.batch_seconds - time.monotonic()
+        rest = 0 if size >= pace.batch_bytes else began + pace.batch_seconds - time.monotonic()
         try:
-            piece = ahead.take(timeout=0 if size >= pace.batch_bytes else max(rest, 0))
+            answers = ahead.take(timeout=max(rest, 0))
         except IngestionError:
             # What came in before is loaded first; the next batch meets the error again.
             return
+
+
+def _size(answers: Sequence[Fetched]) -> int:
+    return sum(answer.size for answer in answers)

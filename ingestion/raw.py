@@ -134,13 +134,11 @@ def _summarize(cursor: Cursor) -> None:
     """
     cursor.execute(
         """
-        select c.oid from pg_catalog.pg_class c
+        select brin_summarize_new_values(c.oid) from pg_catalog.pg_class c
         where c.oid = to_regclass(%s) and pg_has_role(c.relowner, 'usage')
         """,
         (f"{SCHEMA}.{_INDEX}",),
     )
-    for (index,) in cursor.fetchall():
-        cursor.execute("select brin_summarize_new_values(%s::regclass)", (index,))
 
 
 def _remove_unfinished(cursor: Cursor) -> int:
@@ -212,20 +210,18 @@ def _create(cursor: Cursor) -> None:
         cursor.execute(f"alter table {SCHEMA}.{_OLD_WATERMARK} rename to watermark")
     is_renumbered = False
     for table, columns in _TABLES.items():
-        if not _exists(cursor, table):
-            definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-            cursor.execute(f"create table {SCHEMA}.{table} ({definition})")
-            continue
+        is_new = not _exists(cursor, table)
+        if is_new:
+            cursor.execute(f"create table {SCHEMA}.{table} ()")
         cursor.execute(
             "select attname from pg_catalog.pg_attribute"
             " where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
             (f"{SCHEMA}.{table}",),
         )
         there = {name for (name,) in cursor.fetchall()}
-        for name, kind in columns.items():
-            if name not in there:
-                cursor.execute(f"alter table {SCHEMA}.{table} add column {name} {kind}")
-                is_renumbered |= (table, name) == ("attempts", "record_no")
+        for name in [name for name in columns if name not in there]:
+            cursor.execute(f"alter table {SCHEMA}.{table} add column {name} {columns[name]}")
+        is_renumbered |= table == "attempts" and not is_new and "record_no" not in there
     if not _exists(cursor, _INDEX):
         cursor.execute(
             f"create index {_INDEX} on {SCHEMA}.attempts using brin (record_no) with (autosummarize = on)"
@@ -234,18 +230,14 @@ def _create(cursor: Cursor) -> None:
     if not cursor.fetchall()[0][0]:
         cursor.execute("insert into raw.watermark (record_no) values (0)")
     if is_renumbered:
-        _warn_of_new_numbers(cursor)
-
-
-def _warn_of_new_numbers(cursor: Cursor) -> None:
-    """The marts go by the records' numbers, and those they have seen are gone."""
-    cursor.execute("update raw.watermark set record_no = 0")
-    cursor.execute("select exists (select from raw.attempts)")
-    if cursor.fetchall()[0][0]:
-        log.warning(
-            "The records in raw.attempts had no numbers (record_no) and were given new ones."
-            " What to do: `make build FULL_REFRESH=1` once, so that the marts go by the new ones."
-        )
+        # The marts go by the records' numbers, and those they have seen are gone.
+        cursor.execute("update raw.watermark set record_no = 0")
+        cursor.execute("select exists (select from raw.attempts)")
+        if cursor.fetchall()[0][0]:
+            log.warning(
+                "The records in raw.attempts had no numbers (record_no) and were given new ones."
+                " What to do: `make build FULL_REFRESH=1` once, so that the marts go by the new ones."
+            )
 
 
 def _exists(cursor: Cursor, relation: str) -> bool:

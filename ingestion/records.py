@@ -124,9 +124,7 @@ def as_json_string(text: bytes) -> bytes:
 
 
 def _check_is_list(body: bytes | bytearray) -> None:
-    head = bytes(body[:4096]).lstrip(_BLANK)[:1]
-    if not head:
-        head = bytes(body.lstrip(_BLANK)[:1])
+    head = bytes(body.lstrip(_BLANK)[:1])
     if head == b"[":
         return
     if not head:

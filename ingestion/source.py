@@ -51,22 +51,15 @@ _BYTES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Pass:
-    """Why a slice is fetched: the whole window asked for, and the id of this pass over it."""
-
-    window: Window
-    round: str
-
-
-@dataclass(frozen=True)
 class Fetched:
     """One answer whose records wait in `file`: their texts as CSV fields, without the outer quotes, with SEPARATOR between.
 
-    `size` is the body's length in bytes, as answered.
+    `asked` is the whole window asked for, `round` the id of the pass over it, `size` the length of the answer's body.
     """
 
     window: Window
-    asked: Pass
+    asked: Window
+    round: str
     fetched_at: datetime
     file: Path
     records: int
@@ -95,9 +88,9 @@ def grader(answers: list[Fetched], csv_file: Path) -> Any:
                 "window_end": answer.window.end,
                 "records": answer.records,
                 "fetched_at": answer.fetched_at,
-                "asked_start": answer.asked.window.start,
-                "asked_end": answer.asked.window.end,
-                "round": answer.asked.round,
+                "asked_start": answer.asked.start,
+                "asked_end": answer.asked.end,
+                "round": answer.round,
                 "repaired": answer.repaired,
                 "kept_as_text": answer.kept_as_text,
             }
@@ -105,7 +98,7 @@ def grader(answers: list[Fetched], csv_file: Path) -> Any:
     return attempts, fetches
 
 
-def put_aside(answer: Answer, asked: Pass, file: Path) -> Fetched:
+def put_aside(answer: Answer, asked: Window, round_id: str, file: Path) -> Fetched:
     """Write the answer's records to the new file `file`, where they wait for their load. Raises OSError."""
     texts = answer.records.texts
     with file.open("xb") as waiting:
@@ -117,6 +110,7 @@ def put_aside(answer: Answer, asked: Pass, file: Path) -> Fetched:
     return Fetched(
         window=answer.window,
         asked=asked,
+        round=round_id,
         fetched_at=answer.fetched_at,
         file=file,
         records=len(texts),
