@@ -24,8 +24,7 @@ from typing import TYPE_CHECKING
 from ingestion import raw
 from ingestion.api import GraderApi
 from ingestion.errors import ApiError, CancelledError, IngestionError, LoadError
-from ingestion.load import load
-from ingestion.source import Fetched, put_aside
+from ingestion.source import Fetched, load, put_aside
 from ingestion.windows import DAY, Window, slices
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class Progress:
 
 @dataclass
 class IngestReport:
-    """What an ingest did; counts are of committed loads. `size` is in bytes, as answered."""
+    """What an ingest did; counts are of committed loads."""
 
     windows: list[Window]
     slices: int = 0
@@ -76,9 +75,7 @@ class IngestReport:
     fetched: int = 0
     repaired: int = 0
     kept_as_text: int = 0
-    size: int = 0
     removed: int = 0
-    seconds: float = 0
 
 
 def ingest(
@@ -130,7 +127,6 @@ def ingest(
                     report.fetched += answer.records
                     report.repaired += answer.repaired
                     report.kept_as_text += answer.kept_as_text
-                    report.size += answer.size
                 shown = replace(shown, slices_loaded=ahead.taken, records_loaded=report.fetched)
                 progress(shown)
     except ApiError as error:
@@ -138,7 +134,6 @@ def ingest(
         raise
     finally:
         shutil.rmtree(waiting, ignore_errors=True)
-    report.seconds = time.monotonic() - began
     log.info(
         "Ingested %d records (%d repaired, %d kept as text) of %d slices in %d loads, %.1f s.",
         report.fetched,
@@ -146,7 +141,7 @@ def ingest(
         report.kept_as_text,
         report.slices_loaded,
         len(report.load_ids),
-        report.seconds,
+        time.monotonic() - began,
     )
     return report
 

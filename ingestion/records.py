@@ -11,6 +11,7 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -43,8 +44,6 @@ _ESCAPE_LENGTH, _PAIR_LENGTH = 6, 12
 _REPLACED = b"\\uFffD"
 _REPLACED_RAW = "\ufffd".encode()
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]|[^\[\]{},"]+|"', re.DOTALL)
-# A too deep text is not read by Python, which would refuse these.
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 # Without an exponent of four digits, a number out of range has a run of at least this many digits.
 _MANY_DIGITS = DIGITS_AFTER_POINT_MOST - 999
@@ -105,8 +104,8 @@ def split(body: bytes | bytearray) -> Records:
         body = _SUSPECT_ESCAPE.sub(_replace_escape, body)
         is_repaired = _REPLACED in body
     if 0x00 not in body and SEPARATOR not in body:
-        texts = _cut(body)
-        if texts is not None:
+        with suppress(msgspec.MsgspecError, RecursionError):
+            texts = _DECODER.decode(body)
             repaired = sum(_REPLACED in as_bytes(text) for text in texts) if is_repaired else 0
             storable, kept_as_text = _make_storable(body, texts)
             return Records(storable, repaired, kept_as_text)
@@ -159,13 +158,6 @@ def _replace_escape(match: re.Match[bytes]) -> bytes:
         # The backslash is escaped, so this is no escape, and what would be its second half stands alone.
         return escape[:_ESCAPE_LENGTH] + (_REPLACED if len(escape) == _PAIR_LENGTH else b"")
     return escape if len(escape) == _PAIR_LENGTH else _REPLACED
-
-
-def _cut(body: bytes | bytearray) -> list[Raw] | None:
-    try:
-        return _DECODER.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
 
 
 def _make_storable(body: bytes | bytearray, texts: Sequence[Raw]) -> tuple[Sequence[bytes | Raw], int]:
@@ -223,7 +215,7 @@ def _split_leniently(body: bytes) -> Records:
     for element in _elements(body):
         text = element.replace(b"\x00", _REPLACED_RAW)
         repaired += text != element or _REPLACED in text
-        is_json = not _CONTROL.search(text) and _is_json(text, strict=True)
+        is_json = _is_json(text, strict=True)
         if not is_json and not _is_json(text, strict=False):
             raise BrokenBodyError("a list with an element that is not JSON", cut_short=True)
         if not is_json or not _fits_jsonb(text):
@@ -268,13 +260,13 @@ def _elements(body: bytes) -> Iterator[bytes]:
 def _is_json(text: bytes, strict: bool) -> bool:
     """Whether Python's reader takes it; not strictly, it takes NaN, Infinity and raw control characters too.
 
-    What is nested deeper than it reads counts as JSON; `_fits_jsonb` refuses that.
+    What is nested deeper than it reads is taken only not strictly, so that it is kept as text.
     """
     constant: Callable[[str], Any] = _refuse if strict else str
     try:
         json.loads(text.decode(), strict=strict, parse_int=str, parse_float=str, parse_constant=constant)
     except RecursionError:
-        return True
+        return not strict
     except ValueError:
         return False
     return True

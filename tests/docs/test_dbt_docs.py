@@ -17,8 +17,7 @@ import pytest
 from dbt.cli.main import dbtRunner
 
 from ingestion import raw
-from ingestion.load import load
-from ingestion.source import Fetched
+from ingestion.source import Fetched, load
 from ingestion.warehouse import Warehouse
 from ingestion.windows import Window
 from orchestration.build.dbt import PROJECT, dbt_environment

@@ -22,7 +22,7 @@ import dlt
 import pytest
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 
-from ingestion import load, pipeline, raw, source
+from ingestion import pipeline, raw, source
 from ingestion.errors import ApiError, LoadError
 from ingestion.pipeline import IngestReport, Pace, Progress, ingest
 from ingestion.warehouse import Warehouse
@@ -419,7 +419,7 @@ def test_the_password_is_nowhere_when_a_load_fails(
         loader = replace(warehouse, user=role, password=secret)
         run(into=loader)
         left += _contents(work_dir)
-        monkeypatch.setattr(load.shutil, "rmtree", look_and_remove)  # type: ignore[attr-defined]
+        monkeypatch.setattr(source.shutil, "rmtree", look_and_remove)  # type: ignore[attr-defined]
         query("alter table raw.fetches add constraint nothing_new check (records < 0) not valid")
         with caplog.at_level(logging.DEBUG), pytest.raises(LoadError) as caught:
             run(into=loader)
