@@ -1,7 +1,7 @@
 """The grader's API: one window of time -> the records it answers with.
 
-`GET {url}?client=…&client_key=…&start=…&end=…`, times in UTC, answers a JSON list. There is no paging and no
-documented limit, so a window that is refused or takes too long is requested in halves.
+`GET {url}?client=…&client_key=…&start=…&end=…`, times in UTC, answers a JSON list. There is no paging
+and no documented limit, so a window that is refused or takes too long is requested in halves.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _CHUNK = 1 << 16
 class Patience:
     """How long and how often to try; seconds, unless named otherwise.
 
-    `request` bounds one request from start to its last byte, however slowly that drips; `stalled` is for how
-    long a window may be tried, halved or not, without any part of it being answered.
+    `request` bounds one request up to its last byte, however slowly that drips; `stalled` bounds the
+    tries of a window, halved or not, without any part of it being answered.
     """
 
     connect: float = 10
@@ -50,7 +50,7 @@ class Patience:
     backoff: float = 1
     backoff_most: float = 30
     retry_after_most: float = 60
-    # A record in JSON within CSV can take six times its bytes, and PostgreSQL's COPY reads lines of up to 1 GiB.
+    # In the CSV a record can take six times its bytes, and COPY reads lines of up to 1 GiB.
     body_most: int = 128 * 1024 * 1024
     shortest: timedelta = timedelta(hours=1)
 
@@ -75,7 +75,7 @@ class Api:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API answered for `window`. `fetched_at` (UTC) is when the request began: nothing later can be in it.
+    """What the API answered for `window`, requested at `fetched_at` (UTC).
 
     `size` is the body's length in bytes, `seconds` the time the successful request took.
     """
@@ -154,7 +154,7 @@ class GraderApi:
             work.sleep(seconds)
 
     def _backoff(self, fault: Fault, number: int) -> float:
-        """Seconds to wait after the try of this number: what the API says, within bounds, or exponential with jitter."""
+        """Seconds to wait after try `number`: what the API says, within bounds, else exponential."""
         patience = self.api.patience
         if fault.wait is not None:
             return min(fault.wait, patience.retry_after_most)
@@ -221,7 +221,7 @@ class GraderApi:
 
 @dataclass
 class _Work:
-    """One call of `fetch`: the answers so far, when the last came, what failed last, whether they are still wanted."""
+    """One call of `fetch`: the answers so far, when the last came, which window failed last."""
 
     stopped: threading.Event
     failed: Window | None = None

@@ -1,4 +1,4 @@
-"""What may go wrong with one request: its description, and whether a retry or a shorter window may help."""
+"""What may go wrong with one request, and whether a retry or a shorter window may help."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ADVICE = {
 class Fault(Exception):
     """One failed try. `text` says what happened, `advice` what to do; neither holds a secret.
 
-    `retry` and `halve` say whether another try, or requests for the halves of the window, may help. `wait` is how many
+    `retry` and `halve`: another try, or requests for the window's halves, may help. `wait`: so many
     seconds the API wants to be left alone.
     """
 

@@ -2,8 +2,8 @@
 
     fetch ahead (a few threads)  ->  gather a batch  ->  write its CSV  ->  load it with dlt
 
-A few threads fetch days ahead and put their records aside on disk, within bounds. The caller's thread takes them in order
-and loads them in batches; meanwhile the threads go on. A slow API's days are committed soon, a fast one's in few loads.
+A few threads fetch days ahead and put their records aside on disk, within bounds. The caller's thread
+loads them in order, batch by batch. A slow API's days are committed soon, a fast one's in few loads.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from contextlib import closing
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -39,8 +40,9 @@ _MIB = 1 << 20
 class Pace:
     """How much is done at once.
 
-    `threads` slices are fetched at a time, up to `ahead` before the one due, none new while `waiting_most` bytes wait on disk.
-    A batch is loaded when nothing more waits and it has `batch_bytes` or is `batch_seconds` old, or at `batch_bytes_most`.
+    `threads` slices are fetched at a time, up to `ahead` before the one due, none new while
+    `waiting_most` bytes wait on disk. A batch is loaded when nothing more waits and it has `batch_bytes`
+    or is `batch_seconds` old, or when it has `batch_bytes_most`.
     """
 
     slice_length: timedelta = DAY
@@ -54,14 +56,12 @@ class Pace:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an ingest has come. `window` is the slice fetched last."""
+    """How far an ingest has come."""
 
     slices: int
     slices_fetched: int
-    slices_loaded: int
     records_fetched: int
     records_loaded: int
-    window: Window | None
 
 
 @dataclass
@@ -90,9 +90,9 @@ def ingest(
 ) -> IngestReport:
     """Fetch every window of `asked`, in order, and commit the records in the raw schema.
 
-    A window whose last pass was left unfinished is resumed. `work_dir` belongs to this database alone and is emptied first;
-    afterwards it holds dlt's working folder (`dlt pipeline --pipelines-dir …`), which nothing depends on. `now` gives aware
-    instants; `progress` is called in this thread; `check` is called before each load and may raise to stop there.
+    A window whose last pass was left unfinished is resumed. `work_dir` belongs to this database alone;
+    it is emptied first, and dlt's working folder stays in it afterwards. `now` gives aware instants;
+    `progress` is called in this thread; `check` is called before each load and may raise to stop there.
 
     Raises ApiError (what was fetched before is committed), LoadError, WarehouseError.
     """
@@ -102,22 +102,20 @@ def ingest(
     report.removed = raw.prepare(warehouse)
     todo = _slices_to_fetch(warehouse, asked, now(), pace.slice_length)
     report.slices = len(todo)
-    shown = Progress(report.slices, 0, 0, 0, 0, None)
-    waiting = _emptied(work_dir) / "waiting"
-    waiting.mkdir(mode=0o700)
+    records_fetched = 0
+    # dlt would load what a killed run has prepared there instead of what is fetched now.
+    shutil.rmtree(work_dir, ignore_errors=True)
+    waiting = work_dir / "waiting"
+    waiting.mkdir(parents=True)
+    work_dir.chmod(0o700)
     try:
-        with _FetchAhead(api, todo, waiting, pace) as ahead:
+        with closing(_FetchAhead(api, todo, waiting, pace)) as ahead:
             while not ahead.is_exhausted:
                 batch: list[Fetched] = []
                 for answers in _next_batch(ahead, pace):
                     batch += answers
-                    shown = replace(
-                        shown,
-                        slices_fetched=ahead.taken,
-                        records_fetched=shown.records_fetched + sum(answer.records for answer in answers),
-                        window=answers[-1].window,
-                    )
-                    progress(shown)
+                    records_fetched += sum(answer.records for answer in answers)
+                    progress(Progress(report.slices, ahead.taken, records_fetched, report.fetched))
                 check()
                 report.load_ids.append(load(warehouse, batch, work_dir))
                 with warehouse.session() as cursor:
@@ -127,8 +125,7 @@ def ingest(
                     report.fetched += answer.records
                     report.repaired += answer.repaired
                     report.kept_as_text += answer.kept_as_text
-                shown = replace(shown, slices_loaded=ahead.taken, records_loaded=report.fetched)
-                progress(shown)
+                progress(Progress(report.slices, ahead.taken, records_fetched, report.fetched))
     except ApiError as error:
         log.error("%s", error)
         raise
@@ -149,7 +146,7 @@ def ingest(
 def _slices_to_fetch(
     warehouse: Warehouse, asked: Sequence[Window], now: datetime, length: timedelta
 ) -> list[tuple[Window, Window, str]]:
-    """Each slice with the window asked for that it is a part of, and the id of the pass over that."""
+    """Each slice, the window asked for that it is a part of, and the id of the pass over that."""
     with warehouse.session() as cursor:
         rounds = [(window, *raw.open_round(cursor, window)) for window in asked]
     return [
@@ -160,21 +157,10 @@ def _slices_to_fetch(
     ]
 
 
-def _emptied(work_dir: Path) -> Path:
-    """The folder, with nothing in it: dlt would load what a killed run has prepared instead of what is fetched now."""
-    work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in work_dir.iterdir():
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left)
-        else:
-            left.unlink()
-    return work_dir
-
-
 class _FetchAhead:
-    """Fetches slices in a few threads and hands them over strictly in order, their records in files in `folder`.
+    """Fetches slices in a few threads and hands them over strictly in order.
 
-    A pool of `multiprocessing` rather than of `concurrent.futures`, which would keep a stopped process alive until the last
+    The pool isn't one of `concurrent.futures`, which would keep a stopped process alive until the last
     request has ended.
     """
 
@@ -194,10 +180,8 @@ class _FetchAhead:
             self._pool.apply_async(self._fetch, (number, *item)) for number, item in enumerate(todo)
         ]
 
-    def __enter__(self) -> _FetchAhead:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Begin nothing more, and let what is under way end by itself."""
         with self._changed:
             self._stopped.set()
             self._changed.notify_all()
@@ -234,35 +218,32 @@ class _FetchAhead:
                 put_aside(answer, asked, round_id, self._folder / uuid.uuid4().hex)
                 for answer in self._api.fetch(window, self._stopped)
             ]
-        except IngestionError:
+        except (IngestionError, OSError) as error:
             with self._changed:
                 self._last = min(self._last, number)
                 self._changed.notify_all()
-            raise
-        except OSError as error:
-            reason = error.strerror
-        else:
-            records = sum(answer.records for answer in answers)
-            log.info("Fetched %s: %d records in %.2f s.", window, records, time.monotonic() - began)
-            with self._changed:
-                self._waiting += _size(answers)
-            return answers
-        raise LoadError(
-            f"What was fetched for {window} can't be written to {self._folder.parent}: {reason}. "
-            "What to do: make room or correct the folder's permissions, then run again."
-        )
+            if isinstance(error, IngestionError):
+                raise
+            raise LoadError(
+                f"What was fetched for {window} can't be written to {self._folder.parent}: {error.strerror}. "
+                "What to do: make room or correct the folder's permissions, then run again."
+            ) from None
+        records = sum(answer.records for answer in answers)
+        log.info("Fetched %s: %d records in %.2f s.", window, records, time.monotonic() - began)
+        with self._changed:
+            self._waiting += _size(answers)
+        return answers
 
     def _may_begin(self, number: int) -> bool:
-        return number == self.taken or (
-            number < self.taken + self._pace.ahead and self._waiting < self._pace.waiting_most
-        )
+        ahead = number - self.taken
+        return not ahead or (ahead < self._pace.ahead and self._waiting < self._pace.waiting_most)
 
     def _is_given_up(self, number: int) -> bool:
         return self._stopped.is_set() or number > self._last
 
 
 def _next_batch(ahead: _FetchAhead, pace: Pace) -> Iterator[list[Fetched]]:
-    """The answers of the slices for one load, as they come in. Raises what the fetching of the first slice raised."""
+    """The answers of the slices for one load, as they come in. Raises what fetching the first did."""
     began, size = time.monotonic(), 0
     answers = ahead.take()
     while answers is not None:

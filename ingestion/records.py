@@ -1,8 +1,8 @@
 """An answer's body -> the text of each record, as jsonb can hold it.
 
-Records are cut out of the body, not decoded and encoded again, so each stays as the API wrote it, with two exceptions.
-NUL characters and lone surrogates become U+FFFD. A record that PostgreSQL's jsonb has no room for (see `_fits_jsonb`),
-or that is JSON only by a lenient reading (NaN, Infinity, raw control characters), becomes a JSON string of its text.
+Records are cut out of the body and stay as the API wrote them, but NUL characters and lone surrogates
+become U+FFFD. A record that jsonb has no room for (see `_fits_jsonb`), or that is JSON only by a lenient
+reading (NaN, Infinity, raw control characters), becomes a JSON string of its text.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ import msgspec
 
 # A byte that no text of a record holds, so it can stand between them.
 SEPARATOR = b"\x01"
-# Python's reader of JSON stops at about 1,000 levels, so deeper texts can't be checked here. PostgreSQL's default
+# Python reads JSON of about 1,000 levels, so deeper texts can't be checked here. PostgreSQL's default
 # max_stack_depth of 2 MB is enough for several thousand.
 DEPTH_MOST = 900
-# The limits of PostgreSQL's numeric ("Numeric Types" in its manual), and of the exponents that all its versions read.
+# The limits of PostgreSQL's numeric, and of the exponents that all its versions read.
 DIGITS_BEFORE_POINT_MOST = 131_072
 DIGITS_AFTER_POINT_MOST = 16_383
 EXPONENT_MOST = 2**30 - 2
-# One jsonb value can take 256 MiB. A container or a number takes up to 16 bytes besides its text, so a text that is
-# short, or of few values, always fits.
+# One jsonb value can take 256 MiB. A container or a number takes up to 16 bytes besides its text, so a
+# text that is short, or of few values, always fits.
 _ALWAYS_FITS = 32 << 20
 _VALUES_MOST = 4 << 20
-# Up to this length, only a number with an exponent can be a problem: nesting needs two brackets a level.
+# Up to this length only an exponent can be a problem: nesting needs two brackets a level.
 _SHORT = 2 * DEPTH_MOST
 
 # Escapes of NUL, of a pair of surrogates or of a lone one, unless the backslash is itself escaped.
@@ -49,7 +49,7 @@ _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]|[^\[\]{},"]+|"', re.DO
 _MANY_DIGITS = DIGITS_AFTER_POINT_MOST - 999
 _LONG_NUMBER = re.compile(rb"(?<![0-9])[0-9]{%d}" % _MANY_DIGITS)
 _LONG_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{4,}(?:[ \t\r\n,\]}]|\Z)")
-# What a number ends with, told by a search that is ten times as fast: each digit as 0, each byte after a number as a comma.
+# With digits as 0 and all that may follow a number as a comma, most bodies need no regular expression.
 _NUMBER_BYTES = bytes.maketrans(b"123456789 \t\r\n]}", b"000000000,,,,,,")
 _MANY_DIGITS_END = b"0000,"
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -67,7 +67,7 @@ _DECODER = msgspec.json.Decoder(list[Raw])
 
 
 class BrokenBodyError(Exception):
-    """The body is no list of records. `cut_short` says that another request may help; the text holds none of the body."""
+    """The body is no list of records; its text is not quoted. `cut_short`: another request may help."""
 
     def __init__(self, message: str, cut_short: bool) -> None:
         super().__init__(message)
@@ -76,7 +76,7 @@ class BrokenBodyError(Exception):
 
 @dataclass(frozen=True)
 class Records:
-    """The records of one answer, in the API's order: one UTF-8 JSON text each, without control characters but white space.
+    """The records of one answer, in the API's order: one UTF-8 JSON text each.
 
     `repaired` counts those with replaced characters, `kept_as_text` those that became a JSON string.
     """

@@ -47,7 +47,8 @@ from ingestion.windows import Window
 log = logging.getLogger(__name__)
 
 NAME = "grader"
-# dlt's settings, by the means that come before all others: https://dlthub.com/docs/general-usage/credentials/setup
+# Environment variables come before all other settings of dlt's, those in the user's home included:
+# https://dlthub.com/docs/general-usage/credentials/setup
 _SETTINGS = {
     "RUNTIME__DLTHUB_TELEMETRY": "false",
     "RUNTIME__LOG_LEVEL": "CRITICAL",
@@ -88,9 +89,9 @@ _BYTES_AT_ONCE = 1 << 20
 
 @dataclass(frozen=True)
 class Fetched:
-    """One answer whose records wait in `file`: their texts as CSV fields, without the outer quotes, with SEPARATOR between.
+    """One answer, whose records wait in `file` as CSV fields without the outer quotes, SEPARATOR between.
 
-    `asked` is the whole window asked for, `round` the id of the pass over it, `size` the length of the answer's body.
+    `asked` is the whole window asked for, `round` the id of the pass over it, `size` the body's length.
     """
 
     window: Window
@@ -106,7 +107,7 @@ class Fetched:
 
 @dlt.source(name="grader")
 def grader(answers: list[Fetched], csv_file: Path) -> Any:
-    """The answers of one load, as the resources `attempts` and `fetches`; `csv_file` is a new file for dlt to import."""
+    """The answers of one load; `csv_file` is written for dlt to import."""
 
     @dlt.resource(write_disposition="append", columns=_ATTEMPTS)
     def attempts() -> Iterator[Any]:
@@ -172,7 +173,7 @@ def write_csv(path: Path, answers: Iterable[Fetched], load_id: str) -> None:
 
 
 def load(warehouse: Warehouse, answers: list[Fetched], work_dir: Path) -> str:
-    """Bring the answers into the warehouse as one load, and remove their files; returns its id. Raises LoadError."""
+    """Load the answers as one load and remove their files; returns its id. Raises LoadError."""
     began = time.monotonic()
     csv_file = work_dir / "attempts.csv"
     failure: BaseException | None = None
@@ -227,7 +228,7 @@ def _load_failure(warehouse: Warehouse, work_dir: Path, error: Exception) -> Bas
 
 @contextmanager
 def _settings(work_dir: Path) -> Iterator[None]:
-    """Keep what the user's environment and the current folder have for other pipelines away from dlt."""
+    """Keep the user's settings for other pipelines away from dlt."""
     ours = {**_SETTINGS, "DLT_PROJECT_DIR": str(work_dir)}
     theirs = {name: os.environ.get(name) for name in ours}
     os.environ.update(ours)
