@@ -1,12 +1,14 @@
 """The grader's API: one window of time -> the records it answers with.
 
 `GET {url}?client=…&client_key=…&start=…&end=…`, times in UTC, answers a JSON list. There is no paging and no
-documented limit, so a window that is refused or takes too long is asked for in halves.
+documented limit, so a window that is refused or takes too long is requested in halves.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -15,9 +17,7 @@ from datetime import datetime, timedelta, timezone
 from urllib.parse import urlsplit
 
 import requests
-import tenacity
 import urllib3
-from tenacity.wait import wait_base
 
 from ingestion.errors import ApiError, CancelledError
 from ingestion.faults import Fault, FaultError, of_exception, of_status, timed_out
@@ -50,7 +50,8 @@ class Patience:
     backoff: float = 1
     backoff_most: float = 30
     retry_after_most: float = 60
-    body_most: int = 256 * 1024 * 1024
+    # A record in JSON within CSV can take six times its bytes, and PostgreSQL's COPY reads lines of up to 1 GiB.
+    body_most: int = 128 * 1024 * 1024
     shortest: timedelta = timedelta(hours=1)
 
 
@@ -74,8 +75,7 @@ class Api:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API answered for `window`. `fetched_at` (UTC) is when it was asked: nothing later can be in
-    it.
+    """What the API answered for `window`. `fetched_at` (UTC) is when the request began: nothing later can be in it.
 
     `size` is the body's length in bytes, `seconds` the time the successful request took.
     """
@@ -103,15 +103,11 @@ class GraderApi:
         """
         work = _Work(stopped or threading.Event())
         fault, failed = self._fetch_into(work, window, halved=False)
-        # tenacity leaves cycles of references behind; they shall not keep the answers until the collector
-        # comes.
-        answers, work.answers = work.answers, []
         if fault is None:
-            return answers
-        code = fault.status_code if fault.status_code is not None else "none"
+            return work.answers
         raise ApiError(
             Redactor([self.api.client_key])(
-                f"The grader's API at {self.api.label} could not be read: {fault.text}. status_code={code} "
+                f"The grader's API at {self.api.label} could not be read: {fault.text}. status_code={fault.code} "
                 f"window={failed}. What to do: {fault.advice}."
             ),
             fault.status_code,
@@ -120,13 +116,13 @@ class GraderApi:
 
     def _fetch_into(self, work: _Work, window: Window, halved: bool) -> tuple[Fault | None, Window]:
         """Add the answers for `window`; returns the fault that stands, if any, and where."""
-        fault = self._try_often(work, window, halved)
+        fault = self._retry(work, window, halved)
         if fault is None:
             work.advanced = time.monotonic()
             return None, window
         if not fault.halve or window.length / 2 < self.api.patience.shortest or self._is_stalled(work):
             return fault, window
-        log.warning("The API failed on %s (%s): asking for its halves.", window, fault.text)
+        log.warning("The API failed on %s (%s): requesting its halves.", window, fault.text)
         for half in halves(window):
             fault, failed = self._fetch_into(work, half, halved=True)
             if fault is not None:
@@ -136,42 +132,40 @@ class GraderApi:
     def _is_stalled(self, work: _Work) -> bool:
         return time.monotonic() - work.advanced >= self.api.patience.stalled
 
-    def _try_often(self, work: _Work, window: Window, halved: bool) -> Fault | None:
+    def _retry(self, work: _Work, window: Window, halved: bool) -> Fault | None:
+        """Request `window` until it is answered; returns the fault that stands, if any."""
         patience = self.api.patience
-        most = patience.tries_when_halved if halved else patience.tries
-
-        def is_over(state: tenacity.RetryCallState) -> bool:
-            fault = _fault_of(state)
-            tries = min(most, patience.tries_on_timeout) if fault.timed_out else most
-            return state.attempt_number >= tries or self._is_stalled(work)
-
-        def tell(state: tenacity.RetryCallState) -> None:
-            fault = _fault_of(state)
+        for number in itertools.count(1):
+            try:
+                self._request(work, window)
+                return None
+            except FaultError as error:
+                fault = error.fault
+            tries = patience.tries_when_halved if halved else patience.tries
+            if fault.timed_out:
+                tries = min(tries, patience.tries_on_timeout)
+            if not fault.retry or number >= tries or self._is_stalled(work):
+                return fault
+            seconds = self._backoff(fault, number)
             log.warning(
                 "The API failed on %s (%s, status_code=%s): trying again in %.1f s.",
                 window,
                 fault.text,
-                fault.status_code if fault.status_code is not None else "none",
-                state.upcoming_sleep,
+                fault.code,
+                seconds,
             )
-
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(
-                lambda error: isinstance(error, FaultError) and error.fault.retry
-            ),
-            stop=is_over,
-            wait=_Wait(patience),
-            sleep=work.sleep,
-            before_sleep=tell,
-            reraise=True,
-        )
-        try:
-            retrying(self._ask, work, window)
-        except FaultError as error:
-            return error.fault
+            work.sleep(seconds)
         return None
 
-    def _ask(self, work: _Work, window: Window) -> None:
+    def _backoff(self, fault: Fault, number: int) -> float:
+        """Seconds to wait after the try of this number: what the API says, within bounds, or exponential with jitter."""
+        patience = self.api.patience
+        if fault.wait is not None:
+            return min(fault.wait, patience.retry_after_most)
+        jitter = random.uniform(0, patience.backoff)  # noqa: S311 no secret depends on it
+        return min(patience.backoff * 2.0 ** (number - 1), patience.backoff_most) + jitter
+
+    def _request(self, work: _Work, window: Window) -> None:
         """One request, whose answer is added to `work`. Raises FaultError."""
         fetched_at, began = self._now(), time.monotonic()
         fault: Fault | None = None
@@ -255,26 +249,3 @@ class _Work:
     def sleep(self, seconds: float) -> None:
         if self.stopped.wait(seconds):
             raise CancelledError("Fetching was given up.")
-
-
-class _Wait(wait_base):
-    """Exponential with jitter; where the API says when to come back, that, within bounds."""
-
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
-        self._usual = tenacity.wait_exponential(
-            patience.backoff, patience.backoff_most
-        ) + tenacity.wait_random(0, patience.backoff)
-
-    def __call__(self, retry_state: tenacity.RetryCallState) -> float:
-        fault = _fault_of(retry_state)
-        if fault.wait is not None:
-            return min(fault.wait, self._patience.retry_after_most)
-        return self._usual(retry_state)
-
-
-def _fault_of(state: tenacity.RetryCallState) -> Fault:
-    error = state.outcome.exception() if state.outcome is not None else None
-    if not isinstance(error, FaultError):
-        raise TypeError("Only faults are tried again.")
-    return error.fault

@@ -6,6 +6,7 @@ nor in `__cause__` or `__context__` (raisers leave their `except` block first).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ class ApiError(IngestionError):
     """The grader's API did not answer a window with a list of records.
 
     `status_code` is the HTTP status of the last answer, or None when there was none. `window` is the part of
-    the asked time that failed (it may be a half of a slice).
+    the requested time that failed (it may be a half of a slice).
     """
 
     def __init__(self, message: str, status_code: int | None, window: Window) -> None:
@@ -30,14 +31,27 @@ class ApiError(IngestionError):
 
 
 class WarehouseError(IngestionError):
-    """The raw schema can't be prepared or read."""
+    """The warehouse can't be reached, read or written."""
 
 
 class LoadError(IngestionError):
-    """A load did not reach the warehouse as a whole; the next run removes what is left of it and fetches
-    again.
-    """
+    """A load did not reach the warehouse as a whole; the next run removes what is left of it and fetches again."""
 
 
 class CancelledError(IngestionError):
     """Work was given up because another part of the same ingest failed first."""
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """An exception and all behind it: what it was raised from, what it wraps in its arguments or its `reason`."""
+    seen: set[int] = set()
+    stack = [error]
+    while stack:
+        current = stack.pop()
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        yield current
+        # urllib3 keeps what it wraps as `reason`; that of an SSLError is a text.
+        behind = (current.__cause__, current.__context__, getattr(current, "reason", None), *current.args)
+        stack.extend(link for link in behind if isinstance(link, BaseException))

@@ -1,4 +1,4 @@
-"""What may go wrong with one request: how it is told, whether asking again or for less may help."""
+"""What may go wrong with one request: its description, and whether a retry or a shorter window may help."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from email.utils import parsedate_to_datetime
 
 import requests
 import urllib3
+
+from ingestion.errors import causes
 
 RETRIED = frozenset({408, 425, 429})
 HALVED_AT_ONCE = frozenset({400, 413, 414, 422})
@@ -33,6 +35,11 @@ class Fault:
     halve: bool = False
     timed_out: bool = False
     wait: float | None = None
+
+    @property
+    def code(self) -> str:
+        """The status code as messages show it."""
+        return "none" if self.status_code is None else str(self.status_code)
 
 
 class FaultError(Exception):
@@ -65,7 +72,7 @@ def of_status(code: int, retry_after: str | None, now: datetime) -> Fault:
 
 def of_exception(error: requests.RequestException | urllib3.exceptions.HTTPError | OSError) -> Fault:
     """The fault behind an exception of requests, in our own words: theirs hold the address with the key."""
-    chain = list(_chain(error))
+    chain = list(causes(error))
     if isinstance(error, requests.exceptions.SSLError) or _has(chain, urllib3.exceptions.SSLError):
         return Fault(
             "its TLS certificate could not be verified",
@@ -115,21 +122,6 @@ def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=timezone.utc)
     return max(0.0, (moment - now).total_seconds())
-
-
-def _chain(error: BaseException | None) -> Iterable[BaseException]:
-    """An exception, what it wraps in its arguments, and what it was raised from."""
-    seen: set[int] = set()
-    stack = [error]
-    while stack:
-        current = stack.pop()
-        if current is None or id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        # urllib3 keeps what it wraps as `reason`; that of an SSLError is a text.
-        behind = (current.__cause__, current.__context__, getattr(current, "reason", None), *current.args)
-        stack.extend(error for error in behind if isinstance(error, BaseException))
 
 
 def _has(chain: Iterable[BaseException], *kinds: type[BaseException]) -> bool:

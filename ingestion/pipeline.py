@@ -1,63 +1,55 @@
 """ingest(): windows asked for -> the API's records committed in the raw schema.
 
-Fetching, preparing and loading overlap: a few threads fetch slices ahead, one writes them in order into the
-next load package, and the caller's thread brings finished packages into the warehouse. As much goes into a
-package as comes in while the one before is loaded, within bounds, so that a slow API's slices are committed
-soon and a fast one's in few loads.
+    fetch ahead (a few threads)  ->  gather a batch  ->  write its CSV  ->  load it with dlt
+
+A few threads fetch days ahead and put their records aside on disk, within bounds. The caller's thread takes them in order
+and loads them in batches; meanwhile the threads go on. A slow API's days are committed soon, a fast one's in few loads.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
+import multiprocessing
+import shutil
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion import raw
-from ingestion.api import Answer, GraderApi
-from ingestion.errors import ApiError, IngestionError, LoadError
-from ingestion.load import Loader, RefusedError, Staged
-from ingestion.prefetch import Prefetch
-from ingestion.sift import sifted
-from ingestion.spool import Ask, Fetched, pack
+from ingestion.api import GraderApi
+from ingestion.errors import ApiError, CancelledError, IngestionError, LoadError
+from ingestion.load import load
+from ingestion.source import Fetched, Pass, put_aside
 from ingestion.windows import DAY, Window, slices
 
 if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor
-
     from ingestion.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
 _MIB = 1 << 20
-# How often a thread that waits looks whether it still should, in seconds.
-_GLANCE = 0.2
-# Records with suspicious numbers are looked for among so many of an ingest's first ones, and among all after one was found.
-_LOOKED_AT = 20_000
 
 
 @dataclass(frozen=True)
 class Pace:
     """How much is done at once.
 
-    `threads` slices are fetched at a time, up to `ahead` before the one due, none new while
-    `waiting_most` bytes wait on disk.
-    A package is closed when the loader is free and it has `batch_bytes` or is `batch_seconds` old, or at
-    `batch_bytes_most`.
+    `threads` slices are fetched at a time, up to `ahead` before the one due, none new while `waiting_most` bytes wait on disk.
+    A batch is loaded when nothing more waits and it has `batch_bytes` or is `batch_seconds` old, or at `batch_bytes_most`.
     """
 
     slice_length: timedelta = DAY
     threads: int = 3
-    ahead: int = 6
-    waiting_most: int = 64 * _MIB
+    ahead: int = 32
+    waiting_most: int = 128 * _MIB
     batch_bytes: int = 16 * _MIB
-    batch_bytes_most: int = 128 * _MIB
+    batch_bytes_most: int = 192 * _MIB
     batch_seconds: float = 60
 
 
@@ -101,27 +93,29 @@ def ingest(
 ) -> IngestReport:
     """Fetch every window of `asked`, in order, and commit the records in the raw schema.
 
-    A window whose last pass was left unfinished is taken up where it was. `work_dir` is for this run alone
-    and may be lost at any time; `now` gives aware instants; `progress` is called in this thread or another,
-    one at a time; `check` is called before each load and may raise what it likes to stop there.
+    A window whose last pass was left unfinished is resumed. `work_dir` belongs to this database alone and is emptied first;
+    afterwards it holds dlt's working folder (`dlt pipeline --pipelines-dir …`), which nothing depends on. `now` gives aware
+    instants; `progress` is called in this thread; `check` is called before each load and may raise to stop there.
 
     Raises ApiError (what was fetched before is committed), LoadError, WarehouseError.
     """
     began = time.monotonic()
+    pace = pace or Pace()
     report = IngestReport(list(asked))
     report.removed = raw.prepare(warehouse)
-    pace = pace or Pace()
-    with warehouse.session(autocommit=True) as cursor:
-        todo = [
-            (piece, Ask(window, round_id))
-            for window in asked
-            for round_id, rest in [raw.open_round(cursor, window)]
-            for part in rest
-            for piece in slices(part, now(), pace.slice_length)
-        ]
-        report.slices = len(todo)
-        if todo:
-            _Ingest(api, warehouse, todo, work_dir, progress, check, pace, cursor, report).run()
+    todo = _slices_to_fetch(warehouse, asked, now(), pace.slice_length)
+    report.slices = len(todo)
+    _empty(work_dir)
+    waiting = work_dir / "waiting"
+    waiting.mkdir(mode=0o700)
+    try:
+        with _FetchAhead(api, todo, waiting, pace) as ahead:
+            _load_all(warehouse, ahead, work_dir, pace, progress, check, report)
+    except ApiError as error:
+        log.error("%s", error)
+        raise
+    finally:
+        shutil.rmtree(waiting, ignore_errors=True)
     report.seconds = time.monotonic() - began
     log.info(
         "Ingested %d records (%d repaired, %d kept as text) of %d slices in %d loads, %.1f s.",
@@ -135,8 +129,31 @@ def ingest(
     return report
 
 
+def _slices_to_fetch(
+    warehouse: Warehouse, asked: Sequence[Window], now: datetime, length: timedelta
+) -> list[tuple[Window, Pass]]:
+    with warehouse.session() as cursor:
+        rounds = [(window, *raw.open_round(cursor, window)) for window in asked]
+    return [
+        (piece, Pass(window, round_id))
+        for window, round_id, rest in rounds
+        for part in rest
+        for piece in slices(part, now, length)
+    ]
+
+
+def _empty(work_dir: Path) -> None:
+    """Leave nothing in the folder: dlt would load what a killed run has prepared instead of what is fetched now."""
+    work_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in work_dir.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+        else:
+            left.unlink()
+
+
 @dataclass(frozen=True)
-class _Piece:
+class _Slice:
     """A fetched slice: all its answers."""
 
     window: Window
@@ -144,201 +161,157 @@ class _Piece:
     seconds: float
 
     @property
-    def weight(self) -> int:
-        return sum(sum(answer.parts) for answer in self.answers)
+    def records(self) -> int:
+        return sum(answer.records for answer in self.answers)
+
+    @property
+    def size(self) -> int:
+        return sum(answer.size for answer in self.answers)
 
 
-class _Ingest:
-    """One run of ingest(): its threads and what they share."""
+class _FetchAhead:
+    """Fetches slices in a few threads and hands them over strictly in order, their records in files in `folder`.
 
-    def __init__(
-        self,
-        api: GraderApi,
-        warehouse: Warehouse,
-        todo: Sequence[tuple[Window, Ask]],
-        work_dir: Path,
-        progress: Callable[[Progress], None],
-        check: Callable[[], None],
-        pace: Pace,
-        cursor: Cursor,
-        report: IngestReport,
-    ) -> None:
+    A pool of `multiprocessing` rather than of `concurrent.futures`, which would keep a stopped process alive until the last
+    request has ended.
+    """
+
+    def __init__(self, api: GraderApi, todo: Sequence[tuple[Window, Pass]], folder: Path, pace: Pace) -> None:
         self._api = api
-        self._progress = progress
-        self._check = check
+        self._folder = folder
         self._pace = pace
-        self._cursor = cursor
-        self._report = report
-        self._loader = Loader(warehouse, work_dir)
-        self._waiting = self._loader.new_folder()
+        self._changed = threading.Condition()
         self._stopped = threading.Event()
-        self._free = threading.Event()
-        self._packages: queue.Queue[tuple[Staged, int] | None] = queue.Queue(maxsize=1)
-        self._failure: BaseException | None = None
-        self._showing = threading.Lock()
-        self._slices_fetched = self._records_fetched = 0
-        self._window: Window | None = None
-        self._is_suspicious = False
-        self._looked_at = 0
-        self._fetching: Prefetch[tuple[Window, Ask], _Piece] = Prefetch(
-            todo, self._fetch, lambda piece: piece.weight, pace.threads, pace.ahead, pace.waiting_most
+        self._taken = 0
+        self._waiting = 0
+        self._last = len(todo)
+        self._pool = ThreadPool(pace.threads)
+        self._results = [
+            self._pool.apply_async(self._fetch, (number, *item)) for number, item in enumerate(todo)
+        ]
+
+    def __enter__(self) -> _FetchAhead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._stopped.set()
+            self._changed.notify_all()
+        self._pool.terminate()
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether every slice was taken."""
+        return self._taken == len(self._results)
+
+    def take(self, timeout: float | None = None) -> _Slice | None:
+        """The next slice, or None when it doesn't come in `timeout` seconds. Raises ApiError, LoadError, each time again."""
+        try:
+            fetched = self._results[self._taken].get(timeout)
+        except multiprocessing.TimeoutError:
+            return None
+        with self._changed:
+            self._taken += 1
+            self._waiting -= fetched.size
+            self._changed.notify_all()
+        log.info("Fetched %s: %d records in %.2f s.", fetched.window, fetched.records, fetched.seconds)
+        return fetched
+
+    def _fetch(self, number: int, window: Window, asked: Pass) -> _Slice:
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_given_up(number) or self._may_begin(number))
+            if self._is_given_up(number):
+                raise CancelledError("Fetching was given up.")
+        began = time.monotonic()
+        try:
+            answers = self._api.fetch(window, self._stopped)
+            waiting = [put_aside(answer, asked, self._folder / uuid.uuid4().hex) for answer in answers]
+        except IngestionError:
+            with self._changed:
+                self._last = min(self._last, number)
+                self._changed.notify_all()
+            raise
+        except OSError as error:
+            reason = error.strerror
+        else:
+            fetched = _Slice(window, waiting, time.monotonic() - began)
+            with self._changed:
+                self._waiting += fetched.size
+            return fetched
+        raise LoadError(
+            f"What was fetched for {window} can't be written to {self._folder.parent}: {reason}. "
+            "What to do: make room or correct the folder's permissions, then run again."
         )
 
-    def run(self) -> None:
-        """Load until everything is, or something fails."""
-        staging = threading.Thread(target=self._stage_all, name="stage", daemon=True)
-        staging.start()
-        try:
-            while (package := self._next_package()) is not None:
-                staged, pieces = package
-                self._commit(staged)
-                self._report.slices_loaded += pieces
-                self._show()
-        finally:
-            self._stopped.set()
-            self._fetching.stop()
-            staging.join()
-            self._loader.clean()
-        if isinstance(self._failure, ApiError):
-            log.error("%s", self._failure)
-        if self._failure is not None:
-            raise self._failure
+    def _may_begin(self, number: int) -> bool:
+        return number == self._taken or (
+            number < self._taken + self._pace.ahead and self._waiting < self._pace.waiting_most
+        )
 
-    def _next_package(self) -> tuple[Staged, int] | None:
-        self._free.set()
-        package = self._packages.get()
-        self._free.clear()
-        return package
+    def _is_given_up(self, number: int) -> bool:
+        return self._stopped.is_set() or number > self._last
 
-    def _commit(self, staged: Staged) -> None:
-        self._check()
-        if not self._is_taken(staged):
-            staged = self._mended(staged)
-        raw.settle(self._cursor)
-        report = self._report
-        report.load_ids.append(staged.load_id)
-        for answer in staged.written:
+
+def _load_all(
+    warehouse: Warehouse,
+    ahead: _FetchAhead,
+    work_dir: Path,
+    pace: Pace,
+    progress: Callable[[Progress], None],
+    check: Callable[[], None],
+    report: IngestReport,
+) -> None:
+    """Load batch after batch until every slice is loaded."""
+    slices_fetched = records_fetched = 0
+    window: Window | None = None
+
+    def show() -> None:
+        progress(
+            Progress(
+                slices=report.slices,
+                slices_fetched=slices_fetched,
+                slices_loaded=report.slices_loaded,
+                records_fetched=records_fetched,
+                records_loaded=report.fetched,
+                window=window,
+            )
+        )
+
+    while not ahead.is_exhausted:
+        batch = []
+        for piece in _next_batch(ahead, pace):
+            batch.append(piece)
+            slices_fetched += 1
+            records_fetched += piece.records
+            window = piece.window
+            show()
+        check()
+        answers = [answer for piece in batch for answer in piece.answers]
+        report.load_ids.append(load(warehouse, answers, work_dir))
+        with warehouse.session() as cursor:
+            raw.set_watermark(cursor)
+        report.slices_loaded += len(batch)
+        for answer in answers:
             report.fetched += answer.records
             report.repaired += answer.repaired
             report.kept_as_text += answer.kept_as_text
             report.size += answer.size
+        show()
 
-    def _mended(self, staged: Staged) -> Staged:
-        """Load a package that was refused without what PostgreSQL can't store; returns what was loaded instead."""
-        self._is_suspicious = True
-        for thorough in (False, True):
-            log.info("PostgreSQL can't store some record of load %s as JSON: looking for it.", staged.load_id)
-            raw.remove_unfinished(self._cursor)
-            answers = self._loader.unpacked(staged)
-            again = self._loader.stage(sifted(self._cursor, answer, thorough) for answer in answers)
-            self._loader.drop(staged)
-            staged = again
-            if not thorough and self._is_taken(staged):
-                return staged
-        self._loader.commit(staged)
-        return staged
 
-    def _is_taken(self, staged: Staged) -> bool:
-        """Load the package; False when PostgreSQL can't store one of its records."""
+def _next_batch(ahead: _FetchAhead, pace: Pace) -> Iterator[_Slice]:
+    """The slices of one load, as they come in. Raises what the fetching of the first of them raised."""
+    began = time.monotonic()
+    size = 0
+    piece = ahead.take()
+    while piece is not None:
+        yield piece
+        size += piece.size
+        if ahead.is_exhausted or size >= pace.batch_bytes_most:
+            return
+        rest = began + pace.batch_seconds - time.monotonic()
         try:
-            self._loader.commit(staged)
-        except RefusedError:
-            return False
-        return True
-
-    def _fetch(self, item: tuple[Window, Ask]) -> _Piece:
-        window, ask = item
-        began = time.monotonic()
-        answers = self._api.fetch(window, self._stopped)
-        try:
-            waiting = [self._pack(answer, ask) for answer in answers]
-            return _Piece(window, waiting, time.monotonic() - began)
-        except OSError as error:
-            reason = error.strerror
-        raise LoadError(
-            f"What was fetched for {window} can't be written to {self._waiting.parent}: {reason}. "
-            "What to do: make room or mend the folder's permissions, then run again."
-        )
-
-    def _pack(self, answer: Answer, ask: Ask) -> Fetched:
-        look = self._is_suspicious or self._looked_at < _LOOKED_AT
-        packed = pack(answer, ask, self._waiting / uuid.uuid4().hex, look)
-        if look:
-            self._looked_at += packed.records
-        if packed.suspects:
-            self._is_suspicious = True
-        return packed
-
-    def _stage_all(self) -> None:
-        """The staging thread: one package after another, until there is nothing more or something fails."""
-        try:
-            while self._failure is None and not self._stopped.is_set() and not self._fetching.exhausted:
-                first = self._fetching.take()
-                if first is not None:
-                    gathered = self._slices_fetched
-                    staged = self._loader.stage(self._gather(first))
-                    self._hand_over((staged, self._slices_fetched - gathered))
-        except BaseException as error:  # noqa: BLE001 raised where the caller waits
-            self._failure = self._failure or error
-        finally:
-            self._hand_over(None)
-
-    def _gather(self, first: _Piece) -> Iterator[Fetched]:
-        """The answers of one package, as they come in, so that PostgreSQL can most likely store them."""
-        began, size = time.monotonic(), 0
-        piece: _Piece | None = first
-        # One of this thread's own: cursors, other than connections, are not for several.
-        with self._cursor.connection.cursor() as cursor:
-            while piece is not None:
-                self._note(piece)
-                for answer in piece.answers:
-                    yield sifted(cursor, answer) if answer.suspects else answer
-                size += piece.weight
-                piece = self._next_piece(size, began)
-
-    def _next_piece(self, size: int, began: float) -> _Piece | None:
-        """The next slice, or None when the package should be closed."""
-        pace = self._pace
-        while not self._fetching.exhausted and size < pace.batch_bytes_most:
-            enough = size >= pace.batch_bytes or time.monotonic() - began >= pace.batch_seconds
-            if enough and self._free.is_set():
-                break
-            try:
-                piece = self._fetching.take(timeout=_GLANCE)
-            except IngestionError as error:
-                # What has come in before the failure is loaded all the same.
-                self._failure = error
-                break
-            if piece is not None:
-                return piece
-        return None
-
-    def _hand_over(self, package: tuple[Staged, int] | None) -> None:
-        while not self._stopped.is_set():
-            try:
-                self._packages.put(package, timeout=_GLANCE)
-                return
-            except queue.Full:
-                continue
-
-    def _note(self, piece: _Piece) -> None:
-        records = sum(answer.records for answer in piece.answers)
-        log.info("Fetched %s: %d records in %.2f s.", piece.window, records, piece.seconds)
-        self._slices_fetched += 1
-        self._records_fetched += records
-        self._window = piece.window
-        self._show()
-
-    def _show(self) -> None:
-        with self._showing:
-            report = self._report
-            self._progress(
-                Progress(
-                    slices=report.slices,
-                    slices_fetched=self._slices_fetched,
-                    slices_loaded=report.slices_loaded,
-                    records_fetched=self._records_fetched,
-                    records_loaded=report.fetched,
-                    window=self._window,
-                )
-            )
+            piece = ahead.take(timeout=0 if size >= pace.batch_bytes else max(rest, 0))
+        except IngestionError:
+            # What came in before is loaded first; the next batch meets the error again.
+            return

@@ -1,8 +1,7 @@
 """The raw schema: its tables, what is whole in it, what time it covers.
 
-Only rows whose `_dlt_load_id` is in `raw._dlt_loads` (dlt's own table) with status 0 belong to a completed
-load; all others are left from loads that never ended. Callers hold the lock that lets one ingest run at a
-time.
+Only rows whose `_dlt_load_id` is in `raw._dlt_loads` (dlt's own table) with status 0 belong to a completed load; all others
+are left from loads that never ended. Callers hold the lock that lets one ingest run at a time.
 """
 
 from __future__ import annotations
@@ -47,9 +46,12 @@ _TABLES = {
         "_dlt_load_id": "varchar not null",
         "_dlt_id": "varchar",
     },
-    # One row: every record up to this number was looked at after its load had ended.
-    "settled": {"record_no": "bigint not null"},
+    # One row: every record up to this number belongs to a completed load.
+    "watermark": {"record_no": "bigint not null"},
 }
+# What earlier versions called it.
+_OLD_WATERMARK = "settled"
+# For all that reads the records that came in last: dbt's incremental models, and the removal of unfinished loads.
 _INDEX = "attempts_record_no"
 
 
@@ -63,26 +65,26 @@ def prepare(warehouse: Warehouse) -> int:
         _create(cursor)
         _wait_for_writers(cursor)
         _summarize(cursor)
-        removed = remove_unfinished(cursor)
-        settle(cursor)
+        removed = _remove_unfinished(cursor)
+        set_watermark(cursor)
         return removed
 
 
 def coverage(warehouse: Warehouse) -> list[Window]:
     """The time completed loads cover, as ordered windows apart from each other.
 
-    An answer covers its window up to the moment it was asked for. Raises WarehouseError.
+    An answer covers its window up to the moment it was requested. Raises WarehouseError.
     """
     with warehouse.session() as cursor:
-        if not _exists(cursor, "fetches") or not _exists(cursor, "_dlt_loads"):
+        if not _exists(cursor, "fetches"):
             return []
         cursor.execute(
             """
             select window_start, least(window_end, fetched_at)
             from raw.fetches
-            where _dlt_load_id in (select load_id from raw._dlt_loads where status = 0)
-                and window_start < least(window_end, fetched_at)
-            """
+            where _dlt_load_id = any(%s) and window_start < least(window_end, fetched_at)
+            """,
+            (_completed_loads(cursor),),
         )
         return union(Window(start, end) for start, end in cursor.fetchall())
 
@@ -94,32 +96,31 @@ def is_there(warehouse: Warehouse) -> bool:
 
 
 def open_round(cursor: Cursor, asked: Window) -> tuple[str, list[Window]]:
-    """The pass over `asked` to go on with: its id, and the windows it still has to fetch.
+    """The id of the pass over `asked` that is to be made, and the windows it still has to fetch.
 
-    The latest pass over exactly this window, if it was left unfinished; a new one over all of it otherwise.
+    That is the latest pass over exactly this window, if it was left unfinished, and a new one over all of it otherwise.
     """
-    if _exists(cursor, "_dlt_loads"):
-        cursor.execute(
-            """
-            select round, window_start, window_end, fetched_at
-            from raw.fetches
-            where asked_start = %s and asked_end = %s and round is not null
-                and _dlt_load_id in (select load_id from raw._dlt_loads where status = 0)
-            """,
-            (asked.start, asked.end),
-        )
-        rows: Sequence[tuple[str, datetime, datetime, datetime]] = cursor.fetchall()
-        if rows:
-            latest = max(rows, key=lambda row: row[3])[0]
-            rest = missing(asked, (Window(row[1], row[2]) for row in rows if row[0] == latest))
-            if rest:
-                return latest, rest
+    cursor.execute(
+        """
+        select round, window_start, window_end, fetched_at
+        from raw.fetches
+        where asked_start = %s and asked_end = %s and round is not null and _dlt_load_id = any(%s)
+        """,
+        (asked.start, asked.end, _completed_loads(cursor)),
+    )
+    rows: Sequence[tuple[str, datetime, datetime, datetime]] = cursor.fetchall()
+    if rows:
+        latest = max(rows, key=lambda row: row[3])[0]
+        rest = missing(asked, (Window(row[1], row[2]) for row in rows if row[0] == latest))
+        if rest:
+            return latest, rest
     return uuid.uuid4().hex, [asked]
 
 
 def _wait_for_writers(cursor: Cursor) -> None:
-    """Let no transaction be open that has written here: the server may still be at work for a client that was
-    killed, and what it commits later would escape.
+    """Wait until no transaction is open that has written here.
+
+    The server may still be at work for a client that was killed, and what it commits later would not be noticed.
     """
     for table in ("attempts", "fetches", "_dlt_loads"):
         if _exists(cursor, table):
@@ -127,10 +128,9 @@ def _wait_for_writers(cursor: Cursor) -> None:
 
 
 def _summarize(cursor: Cursor) -> None:
-    """Bring the index on the records' numbers up to date, if this account owns it.
+    """Bring the index on the records' numbers up to date, if this account owns it; autovacuum may not have come to it yet.
 
-    Autovacuum does it too, in time. The records of the load that is about to come don't need it: everything that reads
-    the newest records has to read them all.
+    The records of the load that is about to come don't need it: what reads the newest records reads all of them.
     """
     cursor.execute(
         """
@@ -143,29 +143,33 @@ def _summarize(cursor: Cursor) -> None:
         cursor.execute("select brin_summarize_new_values(%s::regclass)", (index,))
 
 
-def remove_unfinished(cursor: Cursor) -> int:
-    """Remove the rows of loads without their mark in `raw._dlt_loads`; returns how many records that were.
+def _remove_unfinished(cursor: Cursor) -> int:
+    """Remove the rows of loads that are not in `raw._dlt_loads`; returns how many records that were.
 
-    Only records that came in since the last `settle` are looked at, so the cost does not grow with history;
-    all of them only when a load is named in `raw.fetches` and has none of the new records.
+    Only records after the watermark are read, so the cost does not grow with history. All are read only when a load in
+    `raw.fetches` is unfinished and has none of the new records.
     """
-    whole: set[str] = set()
-    if _exists(cursor, "_dlt_loads"):
-        cursor.execute("select load_id from raw._dlt_loads where status = 0")
-        whole = {load_id for (load_id,) in cursor.fetchall()}
-    cursor.execute("select coalesce(max(record_no), 0) from raw.settled")
-    settled = cursor.fetchall()[0][0]
-    cursor.execute("select distinct _dlt_load_id from raw.attempts where record_no > %s", (settled,))
+    whole = set(_completed_loads(cursor))
+    cursor.execute("select coalesce(max(record_no), 0) from raw.watermark")
+    watermark = cursor.fetchall()[0][0]
+    cursor.execute("select distinct _dlt_load_id from raw.attempts where record_no > %s", (watermark,))
     broken = {load_id for (load_id,) in cursor.fetchall()} - whole
-    removed = _delete(cursor, "attempts", broken, settled)
+    removed = _delete(cursor, "attempts", broken, watermark)
     cursor.execute("select distinct _dlt_load_id from raw.fetches")
     stray = {load_id for (load_id,) in cursor.fetchall()} - whole
-    # Loads that ended once and lost their mark: their records may be anywhere.
+    # Loads that were completed and are no longer in raw._dlt_loads: their records may be anywhere.
     removed += _delete(cursor, "attempts", stray - broken)
     _delete(cursor, "fetches", stray)
     if removed:
         log.warning("Removed %d records of %d loads that never ended.", removed, len(broken | stray))
     return removed
+
+
+def _completed_loads(cursor: Cursor) -> list[str]:
+    if not _exists(cursor, "_dlt_loads"):
+        return []
+    cursor.execute("select load_id from raw._dlt_loads where status = 0")
+    return [load_id for (load_id,) in cursor.fetchall()]
 
 
 def _delete(cursor: Cursor, table: str, load_ids: set[str], after: int | None = None) -> int:
@@ -179,13 +183,13 @@ def _delete(cursor: Cursor, table: str, load_ids: set[str], after: int | None = 
     return int(cursor.rowcount)
 
 
-def settle(cursor: Cursor) -> None:
-    """Note that every record of this moment belongs to a load that ended."""
+def set_watermark(cursor: Cursor) -> None:
+    """Note that every record there is now belongs to a completed load."""
     cursor.execute(
         "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('raw.attempts', 'record_no')), 0)"
     )
     last = cursor.fetchall()[0][0]
-    cursor.execute("update raw.settled set record_no = %s where record_no <> %s", (last, last))
+    cursor.execute("update raw.watermark set record_no = %s where record_no <> %s", (last, last))
 
 
 def _check_encoding(cursor: Cursor) -> None:
@@ -204,7 +208,9 @@ def _create(cursor: Cursor) -> None:
     cursor.execute("select to_regnamespace(%s) is null", (SCHEMA,))
     if cursor.fetchall()[0][0]:
         cursor.execute(f"create schema {SCHEMA}")
-    numbered_anew = False
+    if _exists(cursor, _OLD_WATERMARK) and not _exists(cursor, "watermark"):
+        cursor.execute(f"alter table {SCHEMA}.{_OLD_WATERMARK} rename to watermark")
+    is_renumbered = False
     for table, columns in _TABLES.items():
         if not _exists(cursor, table):
             definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
@@ -219,25 +225,25 @@ def _create(cursor: Cursor) -> None:
         for name, kind in columns.items():
             if name not in there:
                 cursor.execute(f"alter table {SCHEMA}.{table} add column {name} {kind}")
-                numbered_anew |= (table, name) == ("attempts", "record_no")
+                is_renumbered |= (table, name) == ("attempts", "record_no")
     if not _exists(cursor, _INDEX):
         cursor.execute(
             f"create index {_INDEX} on {SCHEMA}.attempts using brin (record_no) with (autosummarize = on)"
         )
-    cursor.execute("select count(*) from raw.settled")
+    cursor.execute("select count(*) from raw.watermark")
     if not cursor.fetchall()[0][0]:
-        cursor.execute("insert into raw.settled (record_no) values (0)")
-    if numbered_anew:
-        _tell_of_new_numbers(cursor)
+        cursor.execute("insert into raw.watermark (record_no) values (0)")
+    if is_renumbered:
+        _warn_of_new_numbers(cursor)
 
 
-def _tell_of_new_numbers(cursor: Cursor) -> None:
+def _warn_of_new_numbers(cursor: Cursor) -> None:
     """The marts go by the records' numbers, and those they have seen are gone."""
-    cursor.execute("update raw.settled set record_no = 0")
+    cursor.execute("update raw.watermark set record_no = 0")
     cursor.execute("select exists (select from raw.attempts)")
     if cursor.fetchall()[0][0]:
         log.warning(
-            "The records in raw.attempts had no numbers (record_no) and were numbered anew."
+            "The records in raw.attempts had no numbers (record_no) and were given new ones."
             " What to do: `make build FULL_REFRESH=1` once, so that the marts go by the new ones."
         )
 

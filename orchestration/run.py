@@ -217,7 +217,9 @@ class Run:
     def _deliver_sheet(self, figures: Figures) -> None:
         sender = wiring.table_sender(self.settings)
         docs = wiring.links(self.settings).docs or "make docs"
-        tables = build_tables(figures, self.summary, read_descriptions(self.dbt.manifest), docs)
+        tables = build_tables(
+            figures, self.summary, read_descriptions(self.dbt.target_path / "manifest.json"), docs
+        )
         try:
             self._note(sender.deliver(tables))
         except DeliveryError as error:

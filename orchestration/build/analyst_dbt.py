@@ -8,10 +8,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+from ingestion.errors import IngestionError
+from ingestion.warehouse import Warehouse
 from orchestration import wiring
-from orchestration.build.dbt import dbt_environment
-from orchestration.errors import GraderError
+from orchestration.build.dbt import NO_RECEIPTS, dbt_environment, rebuild_reason
+from orchestration.errors import EXIT_STAGE_FAILED, GraderError
 from orchestration.settings import read_settings
 
 
@@ -23,15 +26,29 @@ def main() -> int:
     if "GRADER_DBT_HOST" not in os.environ:
         try:
             settings = read_settings()
-            os.environ.update(dbt_environment(wiring.open_warehouse(settings), settings.report_timezone))
-        except GraderError as error:
+            warehouse = wiring.open_warehouse(settings)
+            os.environ.update(dbt_environment(warehouse, settings.report_timezone))
+            _rebuild_when_needed(warehouse, settings.report_timezone)
+        except (GraderError, IngestionError) as error:
             print(error, file=sys.stderr)
-            return error.exit_code
+            return getattr(error, "exit_code", EXIT_STAGE_FAILED)
         _defer_to_production(settings.state_dir / "dbt")
     from dbt.cli.main import cli
 
     cli(prog_name="dbt")
     return 0
+
+
+def _rebuild_when_needed(warehouse: Warehouse, zone: ZoneInfo) -> None:
+    """Add --full-refresh to a run or build whose marts, in one's own schemas, have other rules or another zone."""
+    marts = f"{os.environ['GRADER_DBT_SCHEMA']}_marts"
+    options = {"--full-refresh", "-f", "--target", "-t", "--empty"}
+    if {"run", "build"}.isdisjoint(sys.argv[1:2]) or not options.isdisjoint(sys.argv):
+        return
+    reason = rebuild_reason(warehouse, marts, zone)
+    if reason not in (None, NO_RECEIPTS):
+        print(f"dbt: rebuilding {marts} (--full-refresh): {reason}", file=sys.stderr)
+        sys.argv.insert(2, "--full-refresh")
 
 
 def _defer_to_production(state: Path) -> None:

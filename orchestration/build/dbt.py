@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import psycopg2
+import yaml
+from psycopg2 import sql
 
-from ingestion.warehouse import Warehouse, sentence
-from orchestration.build.one_transaction import can_commit, one_transaction
-from orchestration.build.samples import sample_rows
+from ingestion.errors import WarehouseError
+from ingestion.warehouse import Warehouse
+from orchestration.build.one_transaction import Session, one_transaction
+from orchestration.build.samples import keep_failures, sample_rows, stored_failures
 from orchestration.errors import StageError
 from orchestration.settings import ROOT
 from orchestration.summary import TestCounts, TestResult
@@ -25,20 +28,21 @@ from orchestration.summary import TestCounts, TestResult
 if TYPE_CHECKING:
     from dbt.artifacts.schemas.run import RunExecutionResult
     from dbt.cli.main import dbtRunnerResult
-    from psycopg2.extensions import connection as Connection
 
 logger = logging.getLogger(__name__)
 
 PROJECT = ROOT / "dbt_project"
+NO_RECEIPTS = "there are no receipts yet"
 
 
 @dataclass(frozen=True)
 class Build:
-    """What a build did: models made, tests run, and what stopped it, if anything."""
+    """What a build did: models built, tests run, what stopped it, if anything; `results` are dbt's own."""
 
     models: int
     tests: TestCounts
     failures: tuple[str, ...]
+    results: tuple[Any, ...] = ()
 
 
 def dbt_environment(warehouse: Warehouse, zone: ZoneInfo) -> dict[str, str]:
@@ -58,61 +62,98 @@ def dbt_environment(warehouse: Warehouse, zone: ZoneInfo) -> dict[str, str]:
     }
 
 
+def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | None:
+    """Why the marts in the schema `marts` have to be rebuilt from raw, or None when a build can add to them.
+
+    Their receipts say with which rules and days of which zone they were built; without receipts it is NO_RECEIPTS. Raises
+    WarehouseError.
+    """
+    rules = str(yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]["rules_version"])
+    with warehouse.session() as cursor:
+        cursor.execute("select to_regclass(%s) is null", (f"{marts}.load_receipts",))
+        if cursor.fetchall() == [(True,)]:
+            return NO_RECEIPTS
+        # as JSON, because receipts of an earlier version may lack a column
+        cursor.execute(
+            sql.SQL(
+                "select distinct to_jsonb(receipts) ->> 'rules_version', to_jsonb(receipts) ->> 'report_timezone'"
+                " from {}.load_receipts as receipts"
+            ).format(sql.Identifier(marts))
+        )
+        published = cursor.fetchall()
+    if any(version != rules for version, _ in published):
+        return f"the rules are version {rules} now"
+    if any(name != zone.key for _, name in published):
+        return f"days are those of {zone.key} now"
+    return None
+
+
 class Dbt:
     """dbt on production's target, for one warehouse."""
 
     def __init__(self, warehouse: Warehouse, zone: ZoneInfo, state_dir: Path) -> None:
         self.warehouse = warehouse
+        self.zone = zone
         self.environment = dbt_environment(warehouse, zone)
         self.target_path = state_dir / "dbt"
-
-    @property
-    def manifest(self) -> Path:
-        """Where the last invocation left its manifest."""
-        return self.target_path / "manifest.json"
 
     def build(
         self, full_refresh: bool = False, before_publishing: Callable[[], None] = lambda: None
     ) -> Build:
         """Build and test every model of production, in one transaction; failures are part of the result, not raised.
 
-        Others see what was made once every test has passed, everything at once; after a failure they keep what they had.
+        Others see what was built once every test has passed, everything at once; after a failure they keep what they had.
+        Rebuilds from raw when asked to (`full_refresh`), or when the marts were built with other rules or another zone.
         `before_publishing` may raise to stop that. Raises StageError when dbt cannot even start, or the database is lost.
         """
+        problem = ""
+        try:
+            reason = "asked to" if full_refresh else rebuild_reason(self.warehouse, "marts", self.zone)
+        except WarehouseError as error:
+            problem = str(error)
+        if problem:
+            raise StageError(f"The build could not start. {problem}")
         # Unit tests judge the code, not the data: they belong to `make test`. One thread, because there is one session.
         arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", "1"]
+        if reason:
+            logger.info("build: rebuilding from raw: %s", reason)
+            arguments.append("--full-refresh")
+        manifest = self._invoke(["parse"])
+        if not manifest.success:
+            raise StageError(f"dbt could not read the project: {_cause(manifest)}")
+        _refuse_hooks_outside(manifest.result)
         published = "Nothing was published"
         try:
             with one_transaction(self.warehouse) as session:
-                result = self._invoke([*arguments, "--full-refresh"] if full_refresh else arguments)
-                if session.closed:
-                    raise StageError(
-                        f"The connection to {self.warehouse.label} was lost during the build. Nothing was published: "
-                        "the marts keep the figures of the last good build. See the log and whether the server was "
-                        "restarted, then run again."
-                    )
-                if result.result is None:
-                    raise StageError(f"dbt could not build: {_cause(result)}")
-                build = _summarise(result.result, session)
-                if not result.success and not build.failures:
-                    raise StageError(
-                        f"dbt did not build everything: {_cause(result)}. Nothing was published."
-                    )
+                build = self._build(arguments, manifest.result, session)
+                failures = stored_failures(session, build.results) if build.failures else []
                 if not build.failures:
-                    if not can_commit(session):
-                        raise StageError(
-                            "dbt left a broken transaction behind; nothing was published. See the log."
-                        )
                     before_publishing()
                     published = "Either everything was published or nothing"
-                    session.commit()
-                return build
+                    session.publish()
+            keep_failures(self.warehouse, failures)
+            return build
         except psycopg2.Error as error:
-            problem = sentence(error)
-        raise StageError(
-            f"The build could not use the database {self.warehouse.label}: {problem} {published}; "
-            "check POSTGRES_* and the server, then run again."
-        )
+            problem = str(self.warehouse.failure(error))
+        raise StageError(f"The build failed. {problem} {published}.")
+
+    def _build(self, arguments: list[str], manifest: Any, session: Session) -> Build:
+        """Run the build inside the session. Raises StageError when it can't be published although no node failed."""
+        result = self._invoke(arguments, manifest)
+        if session.closed:
+            raise StageError(
+                f"The connection to {self.warehouse.label} was lost during the build. Nothing was published: "
+                "the marts keep the figures of the last good build. See the log and whether the server was "
+                "restarted, then run again."
+            )
+        if session.lost is not None:
+            raise StageError(str(session.lost))
+        if result.result is None:
+            raise StageError(f"dbt could not build: {_cause(result)}")
+        build = _summarise(result.result, session)
+        if not build.failures and not (result.success and session.can_publish):
+            raise StageError(f"dbt did not build everything: {_cause(result)}. Nothing was published.")
+        return build
 
     def compile_inline(self, sql: str) -> str:
         """Compile Jinja SQL against the project and return plain SQL. Raises StageError."""
@@ -129,7 +170,7 @@ class Dbt:
             raise StageError(f"dbt could not generate the docs: {_cause(result)}")
         return self.target_path / "static_index.html"
 
-    def _invoke(self, arguments: list[str]) -> dbtRunnerResult:
+    def _invoke(self, arguments: list[str], manifest: Any = None) -> dbtRunnerResult:
         os.environ.update(self.environment)
         # Importing dbt takes as long as a small build; commands that don't need it shouldn't pay.
         from dbt.cli.main import dbtRunner
@@ -141,9 +182,24 @@ class Dbt:
             *("--log-level", "none", "--log-level-file", "none", "--no-use-colors"),
         ]
         started = time.monotonic()
-        result = dbtRunner(callbacks=[_log_event]).invoke([*arguments, *places])
+        result = dbtRunner(manifest=manifest, callbacks=[_log_event]).invoke([*arguments, *places])
         logger.debug("dbt %s took %.1f s", arguments[0], time.monotonic() - started)
         return result
+
+
+def _refuse_hooks_outside(manifest: Any) -> None:
+    """Raise StageError when a model has hooks that are to run outside of the build's transaction."""
+    outside = [
+        f"{node.unique_id}: {' '.join(hook.sql.split())}"
+        for node in manifest.nodes.values()
+        for hook in [*getattr(node.config, "pre_hook", []), *getattr(node.config, "post_hook", [])]
+        if not hook.transaction
+    ]
+    if outside:
+        raise StageError(
+            f"A build is one transaction, so hooks can't run before or after it: {'; '.join(outside)}. "
+            "Nothing was built. Let the hook run inside (`transaction: true`), or run its statement by a job of its own."
+        )
 
 
 def _user() -> str:
@@ -168,7 +224,7 @@ def _log_event(event: Any) -> None:
         logger.log(logging.WARNING if level == "warn" else logging.ERROR, "dbt: %s", message)
 
 
-def _summarise(run: RunExecutionResult, session: Connection) -> Build:
+def _summarise(run: RunExecutionResult, session: Session) -> Build:
     counts = {"pass": 0, "warn": 0, "fail": 0, "error": 0, "skipped": 0}
     models = 0
     notable: list[TestResult] = []
@@ -196,7 +252,7 @@ def _summarise(run: RunExecutionResult, session: Connection) -> Build:
         skipped=counts["skipped"],
         results=tuple(notable),
     )
-    return Build(models, tests, tuple(failures))
+    return Build(models, tests, tuple(failures), tuple(run.results))
 
 
 def _first_line(message: str | None) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 
-import psycopg2
-
+from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration.errors import StageError
 from orchestration.summary import LoadCounts
@@ -22,29 +21,24 @@ RECEIPTS = """
 
 def of_loads(warehouse: Warehouse, load_ids: list[str]) -> LoadCounts:
     """The sums over the receipts of these loads. Raises StageError."""
+    problem = ""
     try:
-        connection = warehouse.connect()
-        try:
-            with connection.cursor() as cursor:
-                cursor.execute(RECEIPTS, (load_ids,))
-                rows = cursor.fetchall()
-        finally:
-            connection.close()
-    except psycopg2.Error as error:
-        reason = " ".join(str(error).split())
-    else:
-        reasons: Counter[str] = Counter()
-        for row in rows:
-            reasons.update(row[4])
-        fetched, accepted, repeated, rejected = (sum(row[i] for row in rows) for i in range(4))
-        counts = LoadCounts(fetched, accepted, repeated, rejected, dict(reasons.most_common()))
-        logger.info(
-            "records: %d fetched = %d accepted + %d repeated + %d rejected%s",
-            fetched,
-            accepted,
-            repeated,
-            rejected,
-            "".join(f"; {reason}: {number}" for reason, number in counts.rejected_by_reason.items()),
-        )
-        return counts
-    raise StageError(f"The receipts of {warehouse.label} could not be read: {reason}. Run again.")
+        rows = warehouse.query(RECEIPTS, (load_ids,))
+    except WarehouseError as error:
+        problem = str(error)
+    if problem:
+        raise StageError(f"The receipts of this run's loads could not be read. {problem}")
+    reasons: Counter[str] = Counter()
+    for row in rows:
+        reasons.update(row[4])
+    fetched, accepted, repeated, rejected = (sum(row[i] for row in rows) for i in range(4))
+    counts = LoadCounts(fetched, accepted, repeated, rejected, dict(reasons.most_common()))
+    logger.info(
+        "records: %d fetched = %d accepted + %d repeated + %d rejected%s",
+        fetched,
+        accepted,
+        repeated,
+        rejected,
+        "".join(f"; {reason}: {number}" for reason, number in counts.rejected_by_reason.items()),
+    )
+    return counts

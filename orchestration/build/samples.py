@@ -1,20 +1,26 @@
-"""A few rows of a failing data test for the mail, without anything that names a learner."""
+"""What a failing data test found: a few rows for the mail, naming no learner, and the table of dbt's `store_failures`."""
 
 from __future__ import annotations
 
+import io
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
+from psycopg2 import sql
 
 from orchestration.deliver import words
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
+
+    from ingestion.warehouse import Warehouse
+    from orchestration.build.one_transaction import Session
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +28,8 @@ SHOWN_TEXTS = frozenset(
     {"activity_date", "attempt_type", "block_id", "course_key", "rejection_reasons", "reason", "_dlt_load_id"}
 )
 """Columns whose texts are shown; the text of every other column might name a learner and is replaced."""
+
+KEPT_FAILURES = 100_000
 
 _SAFE_TEXT = re.compile(r"[\w .,:+@/{}\"-]{0,200}")
 
@@ -46,6 +54,47 @@ def sample_rows(session: Connection, query: str, limit: int = 3) -> tuple[str, .
     except psycopg2.Error as problem:
         log.warning("no sample rows of the failing test: %s", words.one_line(str(problem), 200))
         return ()
+
+
+@dataclass(frozen=True)
+class StoredFailures:
+    """The table that dbt made of a failing test: schema, quoted name, columns as DDL, rows for COPY."""
+
+    schema: str
+    table: str
+    columns: str
+    rows: bytes
+
+
+def stored_failures(session: Session, results: Iterable[Any]) -> list[StoredFailures]:
+    """Read the tables of the failing tests with `store_failures`, before the build's transaction takes them back."""
+    found = []
+    for result in results:
+        node = result.node
+        if str(result.status) == "fail" and getattr(node.config, "store_failures", False):
+            rows = io.BytesIO()
+            with session.cursor() as cursor:
+                cursor.execute(
+                    "select string_agg(format('%%I %%s', attname, format_type(atttypid, atttypmod)), ', ' order by attnum)"
+                    " from pg_catalog.pg_attribute where attrelid = %s::regclass and attnum > 0",
+                    (node.relation_name,),
+                )
+                columns = cursor.fetchone()[0]
+                query = f"select * from {node.relation_name} limit {KEPT_FAILURES}"  # noqa: S608 dbt's own name
+                cursor.copy_expert(f"copy ({query}) to stdout", rows)
+            found.append(StoredFailures(node.schema, node.relation_name, columns, rows.getvalue()))
+    return found
+
+
+def keep_failures(warehouse: Warehouse, failures: Iterable[StoredFailures]) -> None:
+    """Write the tables again after the build was taken back. Raises WarehouseError."""
+    for stored in failures:
+        with warehouse.session() as cursor:
+            cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(stored.schema)))
+            cursor.execute(
+                f"drop table if exists {stored.table}; create table {stored.table} ({stored.columns})"
+            )
+            cursor.copy_expert(f"copy {stored.table} from stdin", io.BytesIO(stored.rows))
 
 
 def masked(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str, ...]:

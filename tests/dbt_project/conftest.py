@@ -12,7 +12,7 @@ import pytest
 from ingestion.warehouse import Warehouse
 from tests.dbt_project.warehouse import Models
 
-pytest.register_assert_rewrite("tests.models.compare")
+pytest.register_assert_rewrite("tests.dbt_project.compare")
 
 
 @pytest.fixture(scope="session")

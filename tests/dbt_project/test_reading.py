@@ -13,7 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.dbt_project.oracle_rules import EPOCH, clean, is_blank, micros, read_created_at, read_json, read_repr
+from tests.dbt_project.oracle_rules import (
+    EPOCH,
+    clean,
+    is_blank,
+    micros,
+    read_created_at,
+    read_json,
+    read_repr,
+)
 from tests.dbt_project.strategies import FIELDS, THOROUGH, instants, json_texts, python_dicts, spoiled
 from tests.dbt_project.warehouse import Models
 

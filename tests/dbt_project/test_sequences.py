@@ -1,8 +1,9 @@
-"""Any sequence of loads: incremental marts = an independent computation = a full refresh, to the last column."""
+"""Any sequence of loads: incremental marts = an independent computation = a rebuild, column by column."""
 
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -35,12 +36,12 @@ def test_loads_one_by_one_equal_the_oracle_and_a_full_refresh(models: Models, se
             oracle.load(models.load(answers), answers)
         models.build()
         assert_as_contracted(models, oracle)
-    kept = models.everything()
+    incremental = _without_record_no(models)
     models.build(full_refresh=True)
     assert_as_contracted(models, oracle)
-    anew = models.everything()
-    for table, rows in kept.items():
-        assert rows == anew[table], table
+    rebuilt = _without_record_no(models)
+    for table, rows in incremental.items():
+        assert rows == rebuilt[table], table
 
 
 def test_a_build_with_nothing_new_changes_nothing(models: Models) -> None:
@@ -63,3 +64,11 @@ def test_nothing_at_all_gives_empty_marts(models: Models) -> None:
     models.load([Answer(datetime(2024, 5, 20, tzinfo=timezone.utc), [{}])], finished=False)
     models.build()
     assert_as_contracted(models, Oracle())
+
+
+def _without_record_no(models: Models) -> dict[str, list[dict[str, Any]]]:
+    """Every row and column but one: a record that repeats an attempt as it is known counts in a rebuild only."""
+    return {
+        table: [{name: value for name, value in row.items() if name != "record_no"} for row in rows]
+        for table, rows in models.everything().items()
+    }

@@ -32,10 +32,11 @@ _DLT_LOADS = """
 """
 _EVERY_COLUMN = {
     "staging.stg_grader__attempts": "record_no",
-    "staging.int_learner_days": "user_id, activity_date",
+    "staging.int_learner_course_days": "user_id, course_key, activity_date",
     "marts.attempts": "attempt_id",
     "marts.rejected_attempts": "rejected_record_id",
-    "marts.learner_tasks": "learner_task_id",
+    "marts.learner_tasks": "user_id, task_id",
+    "marts.as_of": "as_of_day",
     "marts.daily_metrics": "activity_date",
     "marts.load_receipts": "_dlt_load_id",
 }

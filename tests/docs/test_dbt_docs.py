@@ -17,8 +17,8 @@ import pytest
 from dbt.cli.main import dbtRunner
 
 from ingestion import raw
-from ingestion.load import Loader
-from ingestion.spool import Ask, Fetched
+from ingestion.load import load
+from ingestion.source import Fetched, Pass
 from ingestion.warehouse import Warehouse
 from ingestion.windows import Window
 from orchestration.build.dbt import PROJECT, dbt_environment
@@ -225,8 +225,7 @@ def _make_dlts_tables(warehouse: Warehouse, folder: Path) -> None:
     answer, now = folder / "answer", datetime.now(timezone.utc)
     answer.touch()
     window = Window(now - timedelta(days=1), now)
-    loader = Loader(warehouse, folder / "work")
-    loader.commit(loader.stage([Fetched(window, Ask(window, "round"), now, answer, (), 0, 0, 0, 0)]))
+    load(warehouse, [Fetched(window, Pass(window, "round"), now, answer, 0, 0, 0, 0)], folder)
     _execute(warehouse, "delete from raw.fetches; delete from raw._dlt_loads")
 
 

@@ -1,4 +1,4 @@
-"""README, `.env.example`, Makefile and code say the same."""
+"""README, docs, `.env.example`, Makefile and code say the same."""
 
 from __future__ import annotations
 
@@ -16,15 +16,20 @@ from orchestration.settings import NAMES, ROOT, Settings, read_settings
 
 README = (ROOT / "README.md").read_text("utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+PROJECT = ROOT / "dbt_project"
+ROOMS = ("ingestion", "orchestration", "embedded")
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+# Named in the documents, but made by a run.
+GENERATED = {"dbt_project/target"}
 # Read where they are used, for they are no settings of the product: an analyst's prefix, the demo's size.
 SPECIAL = {"GRADER_DBT_SCHEMA", "DEMO_SCALE"}
 
 
-def section(title: str) -> str:
-    """The README's text below a heading, up to the next one."""
-    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert found is not None, f"the README has no section {title!r}"
+def section(title: str, text: str = README) -> str:
+    """The text below a heading, up to the next one."""
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"there is no section {title!r}"
     return found[1]
 
 
@@ -171,10 +176,192 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_files_named_in_the_readme_exist() -> None:
-    named = re.findall(r"`((?:orchestration|ingestion|embedded|dbt_project|docs)/[\w./]*)`", README)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_files_named_in_a_document_exist(document: Path) -> None:
+    text = document.read_text("utf-8")
+    named = re.findall(r"`((?:orchestration|ingestion|embedded|dbt_project|docs|tests)/[\w./]*)`", text)
+    assert [path for path in named if not (ROOT / path).exists() and path not in GENERATED] == []
+
+
+def test_files_named_where_to_change_something_exist() -> None:
+    named = re.findall(r"`((?:models|macros)/[\w./]*)`", section("Where do I change …"))
     assert named
-    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert [path for path in named if not (PROJECT / path).exists()] == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_lines_are_wrapped(document: Path) -> None:
+    text = document.read_text("utf-8")
+    prose = re.sub(r"^ *```.*?^ *```", "", text, flags=re.MULTILINE | re.DOTALL)
+    assert [line for line in text.splitlines() if len(line) > 120] == []
+    assert [line for line in prose.splitlines() if len(line) > 100 and not line.startswith("|")] == []
+
+
+def picture() -> list[str]:
+    """What a record meets on its way, from top to bottom: files and relations."""
+    found = re.search(r"```text\n(.*?)```", section("A record's way", ARCHITECTURE), re.DOTALL)
+    assert found is not None
+    return [
+        name for line in found[1].splitlines() for name in re.findall(r"[\w/]+\.\w+", line.split("  ")[0])
+    ]
+
+
+def model(relation: str) -> Path | None:
+    """The model that builds a relation of dbt's; None for a source."""
+    schema, name = relation.split(".")
+    if schema == "raw":
+        return None
+    [path] = PROJECT.glob(f"models/**/{name}.sql")
+    return path
+
+
+def test_the_picture_shows_files_and_relations_that_exist() -> None:
+    files = [name for name in picture() if "/" in name]
+    assert [name for name in files if not (ROOT / name).is_file()] == []
+    relations = [name for name in picture() if "/" not in name]
+    sources = (PROJECT / "models" / "staging" / "grader" / "_sources.yml").read_text("utf-8")
+    for relation in relations:
+        path = model(relation)
+        if path is None:
+            assert re.search(rf"^ +- name: {relation.removeprefix('raw.')}$", sources, re.MULTILINE), relation
+        else:
+            folder = "marts" if "marts" in path.parts else "staging"
+            assert relation.startswith(f"{folder}."), relation
+
+
+def test_no_model_of_the_picture_reads_from_one_below_it() -> None:
+    relations = [name for name in picture() if "/" not in name]
+    above: set[str] = set()
+    for relation in relations:
+        path = model(relation)
+        if path is not None:
+            text = path.read_text("utf-8")
+            read = re.findall(r"ref\('(\w+)'\)|source\('raw', '(\w+)'\)", text)
+            assert read, relation
+            assert {name for pair in read for name in pair if name} <= above, relation
+        above.add(relation.split(".")[1])
+
+
+def test_the_picture_shows_every_model() -> None:
+    shown = {name.split(".")[1] for name in picture() if "/" not in name}
+    assert {path.stem for path in PROJECT.glob("models/**/*.sql")} <= shown
+
+
+def test_the_stages_run_in_the_order_documented() -> None:
+    stages = re.search(r"ingest → build → deliver", ARCHITECTURE)
+    assert stages is not None
+    tree = ast.parse((ROOT / "orchestration" / "run.py").read_text("utf-8"))
+    [everything] = [
+        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "everything"
+    ]
+    called = [
+        (node.lineno, node.func.attr)
+        for node in ast.walk(everything)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+    ]
+    order = stages[0].split(" → ")
+    assert [name for _, name in sorted(called) if name in order] == order
+
+
+def sources() -> list[Path]:
+    """The product's Python modules."""
+    return [path for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+
+
+def imported(path: Path) -> Iterator[tuple[str, bool]]:
+    """The modules that a module imports by absolute names, and whether that is inside a function."""
+    tree = ast.parse(path.read_text("utf-8"))
+    inner = {
+        node
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield alias.name, node in inner
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert not node.level, path
+            yield node.module, node in inner
+            # A name imported from a package may be a module of it.
+            for alias in node.names:
+                as_module = ROOT.joinpath(*node.module.split("."), alias.name)
+                if as_module.with_suffix(".py").exists() or as_module.is_dir():
+                    yield f"{node.module}.{alias.name}", node in inner
+
+
+def as_path(module: str) -> str:
+    """A module of ours as the documents name it: `ingestion/api.py`, a package with a slash at its end."""
+    path = module.replace(".", "/")
+    return f"{path}/" if (ROOT / path).is_dir() else f"{path}.py"
+
+
+def rooms() -> dict[str, set[str]]:
+    """The rooms of the list with what they may import."""
+    text = section("Rooms", ARCHITECTURE)
+    rows = re.findall(r"^- `([a-z/]+/)` imports (.*?)\.\s", text, re.MULTILINE | re.DOTALL)
+    return {room: set(re.findall(r"`([a-z_]+/[a-z_./]*)`", allowed)) for room, allowed in rows}
+
+
+def test_the_rooms_are_those_of_the_code() -> None:
+    assert {room.split("/")[0] for room in rooms()} == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", sorted(rooms()))
+def test_a_room_imports_only_what_is_documented(room: str) -> None:
+    inner_rooms = [other for other in rooms() if other != room and other.startswith(room)]
+    seen = set()
+    for path in (ROOT / room).rglob("*.py"):
+        name = path.relative_to(ROOT).as_posix()
+        for module, in_function in imported(path):
+            if module.split(".")[0] not in ROOMS:
+                continue
+            target = as_path(module)
+            if room == "orchestration/" and target.startswith("embedded/"):
+                assert (name, in_function) == ("orchestration/wiring.py", True), target
+            if any(name.startswith(inner) for inner in inner_rooms) or target.startswith(room):
+                continue
+            # The package above a module that is allowed.
+            if any(allowed != target and allowed.startswith(target) for allowed in rooms()[room]):
+                continue
+            used = {allowed for allowed in rooms()[room] if target.startswith(allowed)}
+            assert used, f"{name} imports {target}"
+            seen |= used
+    assert seen == rooms()[room]
+
+
+def test_libraries_stay_in_their_rooms() -> None:
+    homes = {"dlt": "ingestion/", "dbt": "orchestration/build/"}
+    used = {
+        (library, home, path.relative_to(ROOT).as_posix())
+        for path in sources()
+        for module, _ in imported(path)
+        for library, home in homes.items()
+        if module.split(".")[0] == library
+    }
+    assert {library for library, _, _ in used} == set(homes)
+    assert [(library, name) for library, home, name in used if not name.startswith(home)] == []
+
+
+def test_deliveries_leave_the_environment_alone() -> None:
+    paths = list((ROOT / "orchestration" / "deliver").rglob("*.py"))
+    assert paths
+    assert [
+        path for path in paths if re.search(r"\b(environ|getenv|read_settings)\b", path.read_text("utf-8"))
+    ] == []
+
+
+def test_every_undocumented_module_is_listed() -> None:
+    documented = {"dlt", "dbt", "dbt.cli.main", "dotenv"}
+    used = {
+        (path.relative_to(ROOT).as_posix(), module)
+        for path in sources()
+        for module, _ in imported(path)
+        if module.split(".")[0] in ("dlt", "dbt", "dbt_common", "dotenv") and module not in documented
+    }
+    text = section("What is used without being documented", ARCHITECTURE)
+    assert used == set(re.findall(r"^\| `([\w/.]+)` \| `([\w.]+)` \|", text, re.MULTILINE))
 
 
 def variables_read(source: Path) -> Iterator[str]:
@@ -193,10 +380,7 @@ def variables_read(source: Path) -> Iterator[str]:
 
 
 def test_settings_are_read_in_one_module() -> None:
-    sources = [
-        path for room in ("ingestion", "orchestration", "embedded") for path in (ROOT / room).rglob("*.py")
-    ]
-    read = {name: path for path in sources for name in variables_read(path)}
+    read = {name: path for path in sources() for name in variables_read(path)}
     assert set(read) & set(NAMES) == set()
     # The check itself sees something.
     assert set(read) >= SPECIAL

@@ -27,7 +27,8 @@ MENDED: Cases = {
         "alter table raw.fetches drop column round cascade, drop column repaired, drop column kept_as_text,"
         " drop column asked_start cascade, drop column asked_end cascade",
     ),
-    "raw without the note of what is settled": ("drop table raw.settled",),
+    "raw with the watermark's old name": ("alter table raw.watermark rename to settled",),
+    "raw without the watermark": ("drop table if exists raw.watermark, raw.settled",),
     "raw without its index": ("drop index raw.attempts_record_no",),
     "columns of others in raw": (
         "alter table raw.attempts add column _dlt_id varchar, add column note text",

@@ -105,7 +105,7 @@ def test_nothing_that_is_written_holds_a_secret(
             command.output for command in commands
         ]
         clone = scene.nursery.clone
-        assert list((clone.path / ".state").rglob("attempts.rows")), (
+        assert list((clone.path / ".state").rglob("attempts.csv")), (
             "a killed run leaves what it was about to load"
         )
         folders = [clone.path / name for name in (".state", "logs", "out", "dbt_project")]

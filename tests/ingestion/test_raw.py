@@ -75,11 +75,13 @@ def test_an_older_schema_gets_what_it_lacks(warehouse: Warehouse) -> None:
         cursor.execute("alter table raw.fetches drop column round, drop column kept_as_text")
         cursor.execute("alter table raw.attempts drop column record_no")
         cursor.execute("insert into raw.attempts (record, _dlt_load_id) values ('1', 'a')")
+        cursor.execute("alter table raw.watermark rename to settled")
     raw.prepare(warehouse)
     with warehouse.session(autocommit=True) as cursor:
         names = rows(cursor, "select attname from pg_attribute where attrelid = 'raw.fetches'::regclass")
         assert {("round",), ("kept_as_text",)} <= set(names)
         assert rows(cursor, "select count(record_no) from raw.attempts") == [(0,)]
+        assert rows(cursor, "select to_regclass('raw.settled'), record_no from raw.watermark") == [(None, 1)]
 
 
 def test_records_are_numbered_as_they_come_in(prepared: Cursor) -> None:
@@ -103,10 +105,10 @@ def test_rows_of_loads_that_never_ended_are_removed(warehouse: Warehouse, prepar
     assert rows(prepared, kept) == [("later", 1), ("whole", 2)]
 
 
-def test_what_was_settled_is_not_read_again(warehouse: Warehouse, prepared: Cursor) -> None:
+def test_records_of_completed_loads_are_not_read_again(warehouse: Warehouse, prepared: Cursor) -> None:
     add_load(prepared, "whole", records=1000)
     raw.prepare(warehouse)
-    prepared.execute("select record_no from raw.settled")
+    prepared.execute("select record_no from raw.watermark")
     assert prepared.fetchall()[0][0] >= 1000
 
 
@@ -136,7 +138,7 @@ def test_coverage_is_the_union_of_completed_loads_up_to_when_they_were_asked_for
     assert raw.coverage(warehouse) == [window("2023-04-01", "2023-04-03"), window("2023-05-31", "2023-06-01")]
 
 
-def test_an_unfinished_round_goes_on_and_a_finished_one_starts_anew(prepared: Cursor) -> None:
+def test_an_unfinished_round_is_resumed_and_a_finished_one_starts_over(prepared: Cursor) -> None:
     asked = window("2023-04-01", "2023-04-04")
     first, rest = raw.open_round(prepared, asked)
     assert rest == [asked]
@@ -161,7 +163,7 @@ def test_an_answer_about_the_future_finishes_its_round(prepared: Cursor) -> None
     assert raw.open_round(prepared, asked)[1] == [asked]
 
 
-def test_a_database_out_of_reach_is_told_without_the_password(warehouse: Warehouse) -> None:
+def test_a_database_out_of_reach_is_named_without_the_password(warehouse: Warehouse) -> None:
     wrong = replace(warehouse, dbname="nowhere", password="pa55word")
     with pytest.raises(WarehouseError, match="POSTGRES_") as caught:
         raw.prepare(wrong)

@@ -8,7 +8,7 @@ with daily_metrics as (
 
 latest as (
 
-    {{ last_full_day() }}
+    select as_of_day as last_full_day from {{ ref('as_of') }}
 
 ),
 

@@ -8,7 +8,7 @@ with daily_metrics as (
 
 latest as (
 
-    {{ last_full_day() }}
+    select as_of_day as last_full_day from {{ ref('as_of') }}
 
 ),
 
@@ -16,8 +16,12 @@ compared as (
 
     select
         latest.last_full_day,
-        coalesce(sum(daily_metrics.attempts) filter (where daily_metrics.activity_date = latest.last_full_day), 0) as attempts,
-        coalesce(sum(daily_metrics.attempts) filter (where daily_metrics.activity_date < latest.last_full_day), 0) as attempts_of_the_week_before
+        coalesce(sum(daily_metrics.attempts) filter (
+            where daily_metrics.activity_date = latest.last_full_day
+        ), 0) as attempts,
+        coalesce(sum(daily_metrics.attempts) filter (
+            where daily_metrics.activity_date < latest.last_full_day
+        ), 0) as attempts_of_the_week_before
 
     from latest
 

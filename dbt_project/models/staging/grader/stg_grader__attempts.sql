@@ -1,15 +1,11 @@
-{{
-    config(
-        materialized='incremental',
-        incremental_strategy='append',
-        indexes=[
-            {'columns': ['record_no'], 'unique': true},
-            {'columns': ['_dlt_load_id']},
-        ],
-    )
-}}
-
-{%- set after = last_record_no() %}
+{#- Indexes: the key, which is the order of arrival; the records of a load. -#}
+{{ config(
+    incremental_strategy='append',
+    indexes=[
+        {'columns': ['record_no'], 'unique': true},
+        {'columns': ['_dlt_load_id']},
+    ],
+) }}
 
 with attempts as (
 
@@ -23,71 +19,22 @@ loads as (
 
 ),
 
-arrived as (
-
-    select
-        record,
-        record_no,
-        fetched_at,
-        _dlt_load_id
-
-    from attempts
-
-    where record_no > {{ after }}
-        and _dlt_load_id in (select loads._dlt_load_id from loads)
-
-),
-
--- `limit all` limits nothing: here and below it keeps PostgreSQL from computing an expression again for each of its uses, and
--- unlike other fences it lets parallel workers do the computing
-fields as (
-
-    select
-        *,
-        jsonb_typeof(record) as record_type,
-        record -> 'lti_user_id' as user_id_json,
-        record -> 'passback_params' as params_json,
-        record -> 'is_correct' as is_correct_json,
-        record -> 'attempt_type' as attempt_type_json,
-        record -> 'created_at' as created_at_json
-
-    from arrived
-
-    limit all
-
-),
-
 texts as (
 
     select
         *,
-        case when jsonb_typeof(user_id_json) = 'string' then user_id_json #>> '{}' end as user_id_text,
-        jsonb_typeof(params_json) as params_type,
-        case when jsonb_typeof(params_json) = 'string' then params_json #>> '{}' end as params_text,
-        case
-            when coalesce(jsonb_typeof(is_correct_json), 'null') = 'null' then 'null'
-            when is_correct_json in ('0', 'false') then 'false'
-            when is_correct_json in ('1', 'true') then 'true'
-        end as verdict,
-        case when jsonb_typeof(attempt_type_json) = 'string' then attempt_type_json #>> '{}' end as attempt_type_text,
-        case when jsonb_typeof(created_at_json) = 'string' then created_at_json #>> '{}' end as created_at_text
+        {{ json_text('record', 'lti_user_id') }} as user_id,
+        {{ json_text('record', 'passback_params') }} as params_text,
+        {{ json_text('record', 'attempt_type') }} as attempt_type,
+        {{ json_text('record', 'created_at') }} as created_at_text,
+        string_to_array(record ->> 'passback_params', '''') as params_parts,
+        translate(record ->> 'created_at', '0123456789', '0000000000') as created_at_shape
 
-    from fields
+    from attempts
 
-    limit all
-
-),
-
-pieces as (
-
-    select
-        *,
-        string_to_array(params_text, substr(params_text, 2, 1)) as params_parts,
-        translate(created_at_text, '0123456789', '0000000000') as created_at_shape
-
-    from texts
-
-    limit all
+    where record_no > {{ last_record_no() }}
+        and _dlt_load_id in (select loads._dlt_load_id from loads)
+    {{ fence() }}
 
 ),
 
@@ -95,29 +42,29 @@ parsed as (
 
     select
         *,
-        {{ parse_passback_params('params_type', 'params_json', 'params_text', 'params_parts') }} as params,
-        {{ parse_created_at('created_at_text', 'created_at_shape') }} as created_at_instant
+        {{ parse_passback_params("record -> 'passback_params'", 'params_text', 'params_parts') }} as params,
+        {{ parse_verdict("record -> 'is_correct'") }} as verdict,
+        {{ parse_created_at('created_at_text', 'created_at_shape') }} as created_at
 
-    from pieces
-
-    limit all
+    from texts
+    {{ fence() }}
 
 ),
 
-params as (
+fields as (
 
     select
         *,
-        substr(params[1], 1, 1) as oauth_consumer_key_kind,
-        params[2] as oauth_consumer_key_text,
-        substr(params[1], 2, 1) as lis_result_sourcedid_kind,
-        params[3] as lis_result_sourcedid_text,
-        substr(params[1], 3, 1) as lis_outcome_service_url_kind,
-        params[4] as lis_outcome_service_url_text
+        substr(params[1], 1, 1) as consumer_key_kind,
+        params[2] as consumer_key,
+        substr(params[1], 2, 1) as sourcedid_kind,
+        params[3] as sourcedid,
+        substr(params[1], 3, 1) as url_kind,
+        params[4] as url,
+        {{ function_name('split_sourcedid') }}(params[3]) as course_and_block
 
     from parsed
-
-    limit all
+    {{ fence() }}
 
 ),
 
@@ -125,103 +72,48 @@ judged as (
 
     select
         *,
-        record_type <> 'object' as not_an_object,
-        user_id_text is null or {{ is_longer('user_id_text', 255) }} or {{ is_blank('user_id_text') }} as user_id_invalid,
-        params is null as passback_params_invalid,
-        params is not null and (
-            lis_result_sourcedid_kind <> 's'
-            or {{ is_longer('lis_result_sourcedid_text', 1000) }}
-            or {{ is_blank('lis_result_sourcedid_text') }}
-        ) as lis_result_sourcedid_invalid,
-        params is not null and (
-            lis_outcome_service_url_kind = 'x'
-            or (
-                lis_outcome_service_url_kind = 's'
-                and not (
-                    lis_outcome_service_url_text like any (array['http://%', 'https://%'])
-                    and not {{ is_longer('lis_outcome_service_url_text', 2000) }}
-                )
-                and not {{ is_blank('lis_outcome_service_url_text') }}
-            )
-        ) as lis_outcome_service_url_invalid,
-        params is not null and (
-            oauth_consumer_key_kind = 'x'
-            or (
-                oauth_consumer_key_kind = 's'
-                and {{ is_longer('oauth_consumer_key_text', 255) }}
-                and not {{ is_blank('oauth_consumer_key_text') }}
-            )
-        ) as oauth_consumer_key_invalid,
-        coalesce(attempt_type_text, '') not in ('run', 'submit') as attempt_type_invalid,
-        verdict is null as is_correct_invalid,
-        attempt_type_text = 'run' and verdict is distinct from 'null' as is_correct_on_run,
-        created_at_instant is null or created_at_instant < timestamptz '2000-01-01 00:00:00+00' as created_at_invalid,
-        created_at_instant > fetched_at + interval '24 hours' as created_at_in_future
-
-    from params
-
-    limit all
-
-),
-
-reasoned as (
-
-    select
-        *,
         case
-            when not_an_object then array['not_an_object']
-            {%- set reasons = rejection_reasons() %}
-            when {% for reason in reasons %}{{ reason }}{{ ' or ' if not loop.last }}{% endfor %}
-                then
-                    array_remove(
-                        array[
-                            {%- for reason in reasons %}
-                            case when {{ reason }} then '{{ reason }}' end{{ ',' if not loop.last }}
-                            {%- endfor %}
-                        ],
-                        null
-                    )
-            else array[]::text[]
+            when jsonb_typeof(record) <> 'object' then array['not_an_object']
+            else array_remove(array[
+                {%- for reason, condition in rejection_rules() %}
+                case when {{ condition }} then '{{ reason }}' end{{ ',' if not loop.last }}
+                {%- endfor %}
+            ], null)
         end as rejection_reasons
 
-    from judged
-
-    limit all
+    from fields
+    {{ fence() }}
 
 ),
 
-attempts_judged as (
+final as (
 
     select
         record_no,
         case
-            when cardinality(rejection_reasons) = 0
-                then {{ timed_hash_id('created_at_instant', [
-                    'attempt_type_text', 'extract(epoch from created_at_instant)::text', 'user_id_text', 'lis_result_sourcedid_text'
-                ]) }}
+            when rejection_reasons = '{}'
+                then {{ timed_hash_id(
+                    'created_at', ['attempt_type', 'extract(epoch from created_at)::text', 'user_id', 'sourcedid']
+                ) }}
         end as attempt_id,
-        case when cardinality(rejection_reasons) > 0 then md5(record::text)::uuid end as rejected_record_id,
-        cardinality(rejection_reasons) = 0 as is_valid,
+        case when rejection_reasons <> '{}' then md5(record::text)::uuid end as rejected_record_id,
+        rejection_reasons = '{}' as is_valid,
         rejection_reasons,
-        case when not user_id_invalid then user_id_text end as user_id,
-        case
-            when not oauth_consumer_key_invalid
-                then case when {{ is_blank('oauth_consumer_key_text') }} then '' else oauth_consumer_key_text end
-        end as oauth_consumer_key,
-        case when not lis_result_sourcedid_invalid then lis_result_sourcedid_text end as lis_result_sourcedid,
-        case
-            when not lis_outcome_service_url_invalid
-                then case when {{ is_blank('lis_outcome_service_url_text') }} then '' else lis_outcome_service_url_text end
-        end as lis_outcome_service_url,
+        {{ unless_rejected('user_id_invalid', 'user_id') }} as user_id,
+        {{ unless_rejected('oauth_consumer_key_invalid', blank_as_empty('consumer_key')) }} as oauth_consumer_key,
+        {{ unless_rejected('lis_result_sourcedid_invalid', 'sourcedid') }} as lis_result_sourcedid,
+        {{ unless_rejected('lis_outcome_service_url_invalid', blank_as_empty('url')) }} as lis_outcome_service_url,
         case verdict when 'true' then true when 'false' then false end as is_correct,
-        case when not attempt_type_invalid then attempt_type_text end as attempt_type,
-        case when not created_at_invalid then created_at_instant end as created_at,
+        {{ unless_rejected('attempt_type_invalid', 'attempt_type') }} as attempt_type,
+        {{ unless_rejected('created_at_invalid', 'created_at') }} as created_at,
+        {{ unless_rejected('lis_result_sourcedid_invalid', 'course_and_block[1]') }} as course_key,
+        {{ unless_rejected('lis_result_sourcedid_invalid', 'course_and_block[2]') }} as block_id,
         fetched_at,
-        case when cardinality(rejection_reasons) > 0 then record end as rejected_record,
+        case when rejection_reasons <> '{}' then record end as rejected_record,
         _dlt_load_id
 
-    from reasoned
+    from judged
 
 )
 
-select * from attempts_judged
+select * from final

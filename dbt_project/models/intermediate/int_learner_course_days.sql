@@ -1,0 +1,58 @@
+{#- Indexes: the key, by learner first; the learners of a day; what changed last. -#}
+{{ config(
+    incremental_strategy='merge',
+    unique_key=['user_id', 'course_key', 'activity_date'],
+    indexes=[
+        {'columns': ['user_id', 'course_key', 'activity_date'], 'unique': true},
+        {'columns': ['activity_date']},
+        {'columns': ['record_no']},
+    ],
+) }}
+
+with attempts as not materialized (
+
+    select * from {{ ref('attempts') }}
+
+),
+
+{%- if is_incremental() %}
+
+changed as (
+
+    select distinct
+        user_id,
+        activity_date
+
+    from attempts
+
+    where record_no > {{ last_record_no() }}
+
+),
+{%- endif %}
+
+final as (
+
+    select
+        attempts.user_id,
+        coalesce(attempts.course_key, '(no course)') as course_key,
+        attempts.activity_date,
+        {{ learner_counts() }},
+        max(attempts.record_no) as record_no
+
+    from attempts
+    {%- if is_incremental() %}
+
+    inner join changed
+        on attempts.user_id = changed.user_id
+        and attempts.activity_date = changed.activity_date
+    {%- endif %}
+
+    group by attempts.user_id, coalesce(attempts.course_key, '(no course)'), attempts.activity_date
+
+    -- a day's rows beside each other on disk, as daily builds add them: days are what they are read
+    -- by
+    order by attempts.activity_date
+
+)
+
+select * from final

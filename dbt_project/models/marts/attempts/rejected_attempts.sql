@@ -1,0 +1,56 @@
+{#- Indexes: the key; what came last. -#}
+{{ config(
+    materialized='incremental', full_refresh=false, incremental_strategy='publish',
+    unique_key='rejected_record_id',
+    indexes=[
+        {'columns': ['rejected_record_id'], 'unique': true},
+        {'columns': ['record_no']},
+    ],
+) }}
+
+with staged as (
+
+    select * from {{ ref('stg_grader__attempts') }}
+
+),
+
+arrived as (
+
+    select
+        rejected_record_id,
+        rejected_record,
+        rejection_reasons,
+        fetched_at,
+        record_no
+
+    from staged
+
+    where not is_valid
+        and record_no > {{ last_record_no() }}
+
+),
+
+first_seen as (
+
+    select distinct on (rejected_record_id)
+        rejected_record_id,
+        rejected_record as record,
+        rejection_reasons,
+        fetched_at as first_seen_at,
+        record_no
+
+    from arrived
+    {%- if adds_to_itself() %}
+
+    where not exists (
+        select 1
+        from {{ this }} as known
+        where known.rejected_record_id = arrived.rejected_record_id
+    )
+    {%- endif %}
+
+    order by rejected_record_id, record_no
+
+)
+
+select * from first_seen
