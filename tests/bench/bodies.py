@@ -2,8 +2,8 @@
 
 Days are counted back from the day of the benchmark: -1 is yesterday. What a day holds depends on its number alone, so
 every history that ends with the same day ends with the same records. Some twenty thousand learners are at work at a
-time, each for two hundred days and on twenty tasks. About one record in a hundred is unlike the others: repeated,
-corrected later, oddly written, or to be rejected.
+time, each for two hundred days and on twenty tasks. Unless the bodies are to be clean, about one record in a hundred is
+unlike the others: repeated, corrected later, oddly written, or to be rejected.
 """
 
 from __future__ import annotations
@@ -56,12 +56,14 @@ class _Attempt:
         )
 
 
-def body(today: date, day: int, per_day: int, late: int = 0, late_days: int = 0) -> str:
+def body(today: date, day: int, per_day: int, late: int = 0, late_days: int = 0, clean: bool = False) -> str:
     """The JSON list of a day: `per_day` records in order of time, the first few of them corrections of the day before.
 
     `late` further records are attempts of as many different days (or of all, if there are fewer) among the
-    `late_days` before.
+    `late_days` before. With `clean` each record is a valid attempt that occurs once, as a plain script expects.
     """
+    if clean:
+        return f"[{', '.join(_records(today, day, per_day, odd_share=0))}]"
     corrections = islice(_records(today, day - 1, per_day), _CORRECTED)
     records = [_flipped(text) for text in corrections]
     records += islice(_records(today, day, per_day), per_day - _CORRECTED)
@@ -72,9 +74,9 @@ def body(today: date, day: int, per_day: int, late: int = 0, late_days: int = 0)
     return f"[{', '.join(records)}]"
 
 
-def write(folder: Path, today: date, day: int, per_day: int) -> None:
-    """Write the body of a day into its file."""
-    path(folder, today, day).write_text(body(today, day, per_day), encoding="utf-8")
+def write(path: Path, today: date, day: int, per_day: int, clean: bool = False) -> None:
+    """Write the body of a day into a file."""
+    path.write_text(body(today, day, per_day, clean=clean), encoding="utf-8")
 
 
 def path(folder: Path, today: date, day: int) -> Path:
@@ -87,7 +89,9 @@ def midnight(today: date, day: int) -> datetime:
     return local_midnight(today + timedelta(days=day), ZONE)
 
 
-def _records(today: date, day: int, per_day: int, seed: str = "") -> Iterator[str]:
+def _records(
+    today: date, day: int, per_day: int, seed: str = "", odd_share: float = _ODD_SHARE
+) -> Iterator[str]:
     chance = random.Random(f"{day} {per_day} {seed}")  # noqa: S311 reproducible data, no secret
     draw = chance.random
     newest = (day + 100_000) * _NEW_A_DAY
@@ -107,26 +111,15 @@ def _records(today: date, day: int, per_day: int, seed: str = "") -> Iterator[st
             verdict,
             (begin + step * number + offset).isoformat(" ", "microseconds"),
         )
-        if draw() < _ODD_SHARE and before is not None:
+        if draw() < odd_share and before is not None:
             yield _odd(int(draw() * _ODD), attempt, before)
         else:
-            yield _plain(attempt)
+            yield attempt.record()
         before = attempt
 
 
 _KINDS = (("run", "null"), ("submit", "0"), ("submit", "1"))
 _ODD = 16
-
-
-def _plain(attempt: _Attempt) -> str:
-    """The same text as `record()`, made faster."""
-    return (
-        f'{{"lti_user_id": "{attempt.learner}", "passback_params": "{{\'oauth_consumer_key\': \'\', '
-        f"'lis_result_sourcedid': '{attempt.course}:{_HOST}-{attempt.block}:{attempt.learner}', "
-        f"'lis_outcome_service_url': 'https://{_HOST}/courses/{attempt.course}/xblock/block-v1:{attempt.course[10:]}"
-        f'+type@lti+block@{attempt.block}/handler_noauth/grade_handler\'}}", "is_correct": {attempt.verdict}, '
-        f'"attempt_type": "{attempt.kind}", "created_at": "{attempt.created_at}"}}'
-    )
 
 
 def _odd(kind: int, attempt: _Attempt, before: _Attempt) -> str:
@@ -136,9 +129,9 @@ def _odd(kind: int, attempt: _Attempt, before: _Attempt) -> str:
     encoded = attempt.course.replace(":", "%3A").replace("+", "%2B")
     match kind:
         case 0:
-            return _plain(before)
+            return before.record()
         case 1:
-            return _flipped(_plain(before))
+            return _flipped(before.record())
         case 2:
             return attempt.record(repr({**params, "oauth_consumer_key": None}))
         case 3:

@@ -1,16 +1,17 @@
-"""Where a benchmark happens: an embedded PostgreSQL of its own, made-up bodies, the API that serves them."""
+"""Where a benchmark happens: an embedded PostgreSQL, made-up bodies, the API that serves them, a copy of the code."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import asdict, dataclass
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,12 @@ from ingestion.warehouse import Warehouse
 from ingestion.windows import format_instant
 from orchestration.settings import NAMES
 from tests.bench import bodies
-from tests.bench.processes import ROOT, Outcome, run
+from tests.bench.processes import ROOT, Cost, run
 
+# A client of the API that is given clean bodies; to every other client a day is the same.
+CLEAN = "clean"
 _KEEP_DAYS = 120
+_ROOMS = ("ingestion", "orchestration", "embedded", "dbt_project", "tests")
 
 
 @dataclass
@@ -37,9 +41,9 @@ class Place:
     today: date
 
     @property
-    def bodies(self) -> Path:
-        """The folder of the bodies."""
-        return self.folder / "bodies"
+    def code(self) -> Path:
+        """A copy of the code, which nobody edits meanwhile; without `.env`, so no sheet or mailbox is reached."""
+        return self.folder / "code"
 
     def database(self, name: str) -> Warehouse:
         """A database of the server, made if need be."""
@@ -55,93 +59,83 @@ class Place:
         self.execute(self.database("postgres"), f'drop database if exists "{name}" with (force)')
 
     def execute(self, warehouse: Warehouse, statement: str) -> list[tuple[Any, ...]]:
-        """Run a statement of its own; returns its rows, if it has any."""
+        """Run a statement in no transaction; returns its rows, if it has any."""
         with closing(warehouse.connect()) as connection:
             connection.autocommit = True
             with connection.cursor() as cursor:
                 cursor.execute(statement)
                 return cursor.fetchall() if cursor.description else []
 
-    def prepare(self, days: Iterable[int]) -> list[Path]:
+    def body(self, day: int, client: str = "") -> Path:
+        """The file of a day's body: that of one client, or everybody's."""
+        return bodies.path(self.folder / "bodies" / client, self.today, day)
+
+    def prepare(self, days: Iterable[int], client: str = "") -> list[Path]:
         """Write the bodies of these days that are not there yet; returns the files of all of them."""
-        days = list(days)
-        missing = [day for day in days if not bodies.path(self.bodies, self.today, day).exists()]
-        if missing:
-            with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
-                for written in [
-                    pool.submit(bodies.write, self.bodies, self.today, day, self.per_day) for day in missing
-                ]:
-                    written.result()
-        return [bodies.path(self.bodies, self.today, day) for day in days]
+        files = {day: self.body(day, client) for day in days}
+        (self.folder / "bodies" / client).mkdir(exist_ok=True)
+        clean = client == CLEAN
+        with ProcessPoolExecutor(max_workers=os.cpu_count()) as pool:
+            for written in [
+                pool.submit(bodies.write, file, self.today, day, self.per_day, clean)
+                for day, file in files.items()
+                if not file.exists()
+            ]:
+                written.result()
+        return [*files.values()]
 
     def prepare_late(self, client: str, day: int, late: int, late_days: int) -> None:
         """Write the body that `client` alone is given for a day: the ordinary one and `late` records of days before."""
-        folder = self.bodies / client
-        folder.mkdir(exist_ok=True)
-        text = bodies.body(self.today, day, self.per_day, late, late_days)
-        bodies.path(folder, self.today, day).write_text(text, encoding="utf-8")
-
-    def forget(self, days: Iterable[int]) -> None:
-        """Remove the bodies of these days."""
-        for day in days:
-            bodies.path(self.bodies, self.today, day).unlink(missing_ok=True)
+        file = self.body(day, client)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(bodies.body(self.today, day, self.per_day, late, late_days), encoding="utf-8")
 
     def grow(self, warehouse: Warehouse, days: range) -> None:
         """Ingest these days, so many at a time that their bodies need little room; nothing is measured."""
         for first in range(days.start, days.stop, _KEEP_DAYS):
             part = range(first, min(first + _KEEP_DAYS, days.stop))
-            there = [day for day in part if bodies.path(self.bodies, self.today, day).exists()]
+            made = [day for day in part if not self.body(day).exists()]
             self.prepare(part)
             self.command(warehouse, "ingest", part)
-            self.forget(day for day in part if day not in there)
+            for day in made:
+                self.body(day).unlink()
 
     def command(
-        self,
-        warehouse: Warehouse,
-        command: str,
-        days: range | None = None,
-        *options: str,
-        profile_imports: bool = False,
-    ) -> Outcome:
-        """Measure a command of the product as its user types it, over `days`. Raises TaskFailedError.
-
-        With `profile_imports` Python tells each import among the errors.
-        """
+        self, warehouse: Warehouse, command: str, days: range | None = None, *options: str, client: str = ""
+    ) -> Cost:
+        """Measure a command of the product as its user types it, over `days`. Raises TaskFailedError."""
         window: list[str] = []
         if days is not None:
-            window = ["--start", self._text(days.start), "--end", self._text(days.stop)]
-        self._settle(warehouse)
-        environment = self._settings(warehouse)
-        if profile_imports:
-            environment["PYTHONPROFILEIMPORTTIME"] = "1"
-        return run("bench.product", [command, *window, *options], environment, warehouse)
+            start, end = (format_instant(bodies.midnight(self.today, day)) for day in (days.start, days.stop))
+            window = ["--start", start, "--end", end]
+        settings = self._settings(warehouse, client)
+        return self._run("orchestration", [command, *window, *options], settings, warehouse)
 
-    def task(self, warehouse: Warehouse, task: str, days: range) -> Outcome:
-        """Measure a task of `bench.task` over `days`. Raises TaskFailedError."""
-        start, end = (bodies.midnight(self.today, day).isoformat() for day in (days.start, days.stop))
-        files = [str(bodies.path(self.bodies, self.today, day)) for day in days]
-        arguments = {"start": start, "end": end, "bodies": files}
-        self._settle(warehouse)
-        return run("bench.task", [task, json.dumps(arguments)], self._settings(warehouse), warehouse)
+    def peer(self, warehouse: Warehouse, name: str, files: list[Path]) -> Cost:
+        """Measure a peer that loads these files. Raises TaskFailedError."""
+        arguments = {"warehouse": asdict(warehouse), "bodies": [str(file) for file in files]}
+        return self._run("tests.bench.peers", [name, json.dumps(arguments)], os.environ, warehouse)
 
-    def imports(self, warehouse: Warehouse, modules: list[str]) -> Outcome:
-        """Import these modules in a process of its own, which tells its `seconds` of processor time as JSON."""
-        return run("bench.imports", [json.dumps(modules)], self._settings(warehouse), warehouse)
+    def script(self, warehouse: Warehouse, days: range, client: str) -> Cost:
+        """Measure the script over `days`. Raises TaskFailedError."""
+        start, end = (str(self.today + timedelta(days=day)) for day in (days.start, days.stop))
+        # SQLAlchemy would take psycopg 3 unless told otherwise.
+        database = warehouse.dlt_url().replace("postgresql:", "postgresql+psycopg2:", 1)
+        arguments = [self.url, client, start, end, database]
+        return self._run("tests.bench.script", arguments, os.environ, warehouse)
 
-    def _text(self, day: int) -> str:
-        return format_instant(bodies.midnight(self.today, day))
-
-    def _settle(self, warehouse: Warehouse) -> None:
-        """Let no measure pay for what the one before left to be written."""
+    def _run(self, module: str, arguments: list[str], environment: Any, warehouse: Warehouse) -> Cost:
+        # No measure should pay for what the one before left to be written.
         self.execute(warehouse, "checkpoint")
+        return run(module, arguments, environment, warehouse, self.code)
 
-    def _settings(self, warehouse: Warehouse) -> dict[str, str]:
+    def _settings(self, warehouse: Warehouse, client: str) -> dict[str, str]:
         own = self.folder / "work" / warehouse.dbname
         own.mkdir(parents=True, exist_ok=True)
         return {
             **{name: value for name, value in os.environ.items() if name not in NAMES},
             "API_URL": self.url,
-            "API_CLIENT": warehouse.dbname,
+            "API_CLIENT": client or warehouse.dbname,
             "API_CLIENT_KEY": "made-up",
             "POSTGRES_HOST": warehouse.host,
             "POSTGRES_PORT": str(warehouse.port),
@@ -158,7 +152,10 @@ class Place:
 def opened(folder: Path, per_day: int) -> Iterator[Place]:
     """A place in `folder`, which should be new; its server and API end with it."""
     (folder / "bodies").mkdir(parents=True)
-    command = [sys.executable, "-m", "bench.server", str(folder / "bodies")]
+    for room in _ROOMS:
+        ignored = shutil.ignore_patterns("__pycache__", "target", "logs", "dbt_packages")
+        shutil.copytree(ROOT / room, folder / "code" / room, ignore=ignored)
+    command = [sys.executable, "-m", "tests.bench.server", str(folder / "bodies")]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as api:
         try:
             assert api.stdout is not None

@@ -44,15 +44,6 @@ class Cost:
         return self.processor + (self.server or 0)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """A process that ended well: what it cost, what it wrote."""
-
-    cost: Cost
-    output: str
-    errors: str
-
-
 def middle(costs: Sequence[Cost]) -> Cost:
     """The median of each figure."""
     servers = [cost.server for cost in costs if cost.server is not None]
@@ -65,14 +56,16 @@ def middle(costs: Sequence[Cost]) -> Cost:
 
 
 def run(
-    module: str, arguments: Sequence[str], environment: Mapping[str, str], warehouse: Warehouse
-) -> Outcome:
-    """Run `python -m module arguments` and measure it. Raises TaskFailedError."""
+    module: str, arguments: Sequence[str], environment: Mapping[str, str], warehouse: Warehouse, folder: Path
+) -> Cost:
+    """Run `python -m module arguments` in a folder and measure it. Raises TaskFailedError."""
     command = [sys.executable, "-m", module, *arguments]
     before = _server_seconds(warehouse)
-    with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as errors:
+    with tempfile.TemporaryFile() as output:
         began = time.monotonic()
-        process = subprocess.Popen(command, cwd=ROOT, env={**environment}, stdout=output, stderr=errors)
+        process = subprocess.Popen(
+            command, cwd=folder, env={**environment}, stdout=output, stderr=subprocess.STDOUT
+        )
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
@@ -80,23 +73,19 @@ def run(
             raise
         seconds = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
-        texts = []
-        for file in (output, errors):
-            file.seek(0)
-            texts.append(file.read().decode(errors="replace"))
+        output.seek(0)
+        text = output.read().decode(errors="replace")
     after = _server_seconds(warehouse)
     if process.returncode:
         raise TaskFailedError(
-            f"{module} {' '.join(arguments)[:200]} ended with {process.returncode}:\n"
-            f"{texts[0][-_TAIL:]}\n{texts[1][-_TAIL:]}"
+            f"{module} {' '.join(arguments)[:200]} ended with {process.returncode}:\n{text[-_TAIL:]}"
         )
-    cost = Cost(
+    return Cost(
         seconds,
         usage.ru_utime + usage.ru_stime,
         None if before is None or after is None else after - before,
         usage.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10),
     )
-    return Outcome(cost, *texts)
 
 
 def _server_seconds(warehouse: Warehouse) -> float | None:

@@ -1,7 +1,7 @@
 """The API of the benchmarks: serves the body of the day asked for from its file, as fast as it can.
 
-`python -m bench.server FOLDER` prints its port on 127.0.0.1 and answers until killed. A body in the subfolder named
-like the request's `client` goes before the one that is for everybody.
+`python -m tests.bench.server FOLDER` prints its port on 127.0.0.1 and answers until killed. A body in the subfolder
+named like the request's `client` goes before the one that is for everybody.
 """
 
 from __future__ import annotations

@@ -22,14 +22,12 @@ class Sizes:
     backfills: tuple[int, ...]
     refreshes: tuple[int, ...]
     histories: tuple[int, ...]
-    windows: tuple[int, ...] = (1, 7, 30)
 
     def of_histories(self, attempts: list[int]) -> Sizes:
         """The same with histories of so many attempts; no full refresh of more than the longest."""
         days = tuple(sorted({max(1, round(number / self.per_day)) for number in attempts}))
-        return replace(
-            self, histories=days, refreshes=tuple(n for n in self.refreshes if n <= days[-1]) or days[-1:]
-        )
+        refreshes = tuple(number for number in self.refreshes if number <= days[-1])
+        return replace(self, histories=days, refreshes=refreshes or days[-1:])
 
     def room(self, with_histories: bool = True) -> int:
         """About how many bytes of disk are needed, for all measures or for those of `bulk` and `backfills` alone."""
@@ -38,12 +36,8 @@ class Sizes:
             return 2 * most * self.per_day * (_ROOM_EACH + _ROOM_COPY) + (1 << 30)
         refreshed = sum(self.refreshes) * (_ROOM_EACH + _ROOM_COPY)
         kept = sum(self.histories) * _ROOM_EACH
-        longest = max(*self.histories, *self.refreshes, self.bulk)
-        return (
-            max(refreshed, kept) * self.per_day
-            + min(_ROOM_ELSE, longest * self.per_day * _ROOM_EACH)
-            + (1 << 30)
-        )
+        longest = max(*self.histories, *self.refreshes, self.bulk) * self.per_day * _ROOM_EACH
+        return max(refreshed, kept) * self.per_day + min(_ROOM_ELSE, longest) + (1 << 30)
 
 
 SMALL = Sizes(10_000, bulk=10, backfills=(1, 10, 30), refreshes=(5, 50), histories=(5, 50))

@@ -1,5 +1,6 @@
 """The bodies of the benchmarks: what histories of different lengths must have in common to be compared."""
 
+import ast
 import json
 from datetime import date, datetime, timedelta, timezone
 
@@ -50,3 +51,17 @@ def test_late_records_are_further_attempts_of_as_many_different_days() -> None:
     assert len(days) == 100
     assert max(days) < TODAY - timedelta(days=3)
     assert min(days) >= TODAY - timedelta(days=503)
+
+
+def test_clean_bodies_are_read_by_the_plainest_means() -> None:
+    records = records_of(bodies.body(TODAY, -3, PER_DAY, clean=True))
+
+    assert len(records) == PER_DAY
+    start = bodies.midnight(TODAY, -3)
+    assert all(start <= moment(record) < start + timedelta(days=1) for record in records)
+    params = [ast.literal_eval(str(record["passback_params"])) for record in records]
+    ids = {
+        (read["lis_result_sourcedid"], record["created_at"])
+        for read, record in zip(params, records, strict=True)
+    }
+    assert len(ids) == PER_DAY

@@ -1,4 +1,4 @@
-"""No line is longer than 120 characters: ruff, sqlfluff and yamllint don't look at Markdown, macros and templates."""
+"""No line is longer than 120 characters. ruff, sqlfluff and yamllint don't look at Markdown, macros, templates."""
 
 from pathlib import Path
 
