@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
+from contextlib import suppress
 from datetime import datetime, timezone
+from math import inf
 from threading import Thread
 
 from embedded.demo_api.process import KEY_VARIABLE
@@ -53,13 +54,10 @@ def _options() -> argparse.Namespace:
 
 
 def _scale(text: str) -> float:
-    try:
-        scale = float(text)
-    except ValueError:
-        scale = math.nan
-    if not 0 < scale < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return scale
+    with suppress(ValueError):
+        if 0 < (scale := float(text)) < inf:
+            return scale
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
 
 
 def _moment(text: str) -> datetime:

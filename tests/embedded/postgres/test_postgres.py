@@ -315,7 +315,7 @@ def test_programs_on_path_stand_in_for_the_wheel(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(binaries, "find_spec", lambda name: None)
     monkeypatch.setattr(binaries, "_MACHINE_FOLDERS", ("/nonexistent",))
     monkeypatch.setenv("PATH", str(wheel.programs))
-    assert binaries.choose([]) == replace(wheel, relocatable=False)
+    assert binaries.choose([]) == replace(wheel, programs=wheel.programs.resolve(), relocatable=False)
 
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(postgres.EmbeddedPostgresError, match="Install PostgreSQL"):

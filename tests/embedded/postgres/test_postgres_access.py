@@ -153,17 +153,18 @@ if IS_ROOT:
         monkeypatch.setattr(binaries, "_SHARED_COPIES", reachable / "copies")
 
         copy = binaries.usable_by(out_of_reach, account)
+        postgres_program = copy.programs / "postgres"
         assert copy.programs.is_relative_to(reachable / "copies")
-        assert account.run([copy.postgres, "--version"], timeout=30).returncode == 0
+        assert account.run([postgres_program, "--version"], timeout=30).returncode == 0
         assert hidden.stat().st_mode & 0o777 == 0o700
 
         # The same copy serves the next clone; one that has lost a file is made again.
-        stamp = copy.postgres.stat().st_ino
+        stamp = postgres_program.stat().st_ino
         assert binaries.usable_by(out_of_reach, account) == copy
-        assert copy.postgres.stat().st_ino == stamp
-        copy.postgres.unlink()
+        assert postgres_program.stat().st_ino == stamp
+        postgres_program.unlink()
         assert binaries.usable_by(out_of_reach, account) == copy
-        assert copy.postgres.exists()
+        assert postgres_program.exists()
 
         (reachable / "copies").chmod(0o777)
         with pytest.raises(postgres.EmbeddedPostgresError, match="writable by root alone"):
