@@ -20,7 +20,7 @@ DAY = 86_400
 )
 def test_a_clock_that_differs_between_two_runs(scene: Scene, tally: Tally, zone: str, clock: int) -> None:
     scene.put_back("loaded")
-    done = scene.nursery.run("run", *WINDOW, small_loads=True, clock=clock, TZ=zone)
+    done = scene.prepared.run("run", *WINDOW, small_loads=True, clock=clock, TZ=zone)
     assert done.code == 0, done.output
     lost, doubled = difference(scene.expected["loaded"], marts(scene.warehouse))
     tally.count("clock or zone differs between two runs", lost=len(lost), doubled=len(doubled))
@@ -32,7 +32,7 @@ def test_an_end_in_the_far_future(scene: Scene) -> None:
     scene.put_back("empty")
     now = datetime.now(timezone.utc)
     scene.grader.records = attempts(f"{now - timedelta(hours=30):%Y-%m-%dT%H:%M:%S}", 20, timedelta(hours=1))
-    done = scene.nursery.run("run", "--start", f"{now - timedelta(days=2):%Y-%m-%d}", "--end", "9999-12-31")
+    done = scene.prepared.run("run", "--start", f"{now - timedelta(days=2):%Y-%m-%d}", "--end", "9999-12-31")
     assert done.code == 0, done.output
     assert query(scene.warehouse, "select count(*)::int from marts.attempts") == [(20,)]
     assert len(scene.grader.windows) < 6
@@ -48,7 +48,7 @@ def test_days_that_are_not_like_others(scene: Scene, start: str, days: int) -> N
     begin = instant(f"{start}T12:00:00")
     scene.grader.records = attempts(f"{start}T12:00:00", 24 * days, timedelta(hours=1))
     end = f"{begin + timedelta(days=days + 1):%Y-%m-%d}"
-    done = scene.nursery.run("run", "--start", start, "--end", end, REPORT_TIMEZONE="America/New_York")
+    done = scene.prepared.run("run", "--start", start, "--end", end, REPORT_TIMEZONE="America/New_York")
     assert done.code == 0, done.output
     found = query(
         scene.warehouse, "select activity_date::text, attempts::int from marts.daily_metrics order by 1"

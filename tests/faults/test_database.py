@@ -58,14 +58,14 @@ def test_an_accident_at_a_certain_row(scene: Scene, tally: Tally, accident: str,
         f"create trigger accident before insert or update on {relation} for each row execute function public.accident()",
     )
     scene.administer(f"alter database {scene.warehouse.dbname} set statement_timeout = '4s'")
-    run = scene.nursery.run("run", *WINDOW, small_loads=True)
+    run = scene.prepared.run("run", *WINDOW, small_loads=True)
     assert run.code == 1, run.output
     assert re.search(told, run.output)
     assert "Traceback" not in run.output
     assert "FAILED" in run.output.upper()
     scene.administer(f"alter database {scene.warehouse.dbname} reset statement_timeout")
     execute(scene, "drop function public.accident() cascade")
-    again = scene.nursery.run("run", *WINDOW, small_loads=True)
+    again = scene.prepared.run("run", *WINDOW, small_loads=True)
     assert again.code == 0, again.output
     lost, doubled = difference(scene.expected["loaded"], marts(scene.warehouse))
     tally.count(f"database: {accident}, {table}", lost=len(lost), doubled=len(doubled))
@@ -88,7 +88,7 @@ def test_a_wrong_password_and_a_database_that_is_not_there(scene: Scene, tally: 
             "POSTGRES_PASSWORD": warehouse.password,
         }
         for command in (("run", *WINDOW), ("build",), ("deliver",)):
-            done = scene.nursery.run(*command, **settings)
+            done = scene.prepared.run(*command, **settings)
             leaked = done.output.count("wr0ng")
             tally.count(f"database: {told}", leaked=leaked)
             assert done.code == 1, done.output

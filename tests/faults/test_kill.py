@@ -14,8 +14,9 @@ import psycopg2
 import pytest
 
 from ingestion.warehouse import Warehouse
+from tests.end_to_end.commands import Command
 from tests.faults.conftest import Scene
-from tests.faults.machine import LONG, Command, until
+from tests.faults.machine import LONG, until
 from tests.faults.report import Tally
 from tests.faults.school import WINDOW, assert_sums_add_up, difference, marts, query
 
@@ -67,7 +68,7 @@ def kill_at(instant: Instant, command: Command, warehouse: Warehouse, rng: rando
                 cursor.execute(RUNNING, (instant.statement,))
                 return cursor.fetchall() != [(0,)]
 
-            until(lambda: command.ended.is_set() or running(), glance=0.0005)
+            until(lambda: command.ended.is_set() or running(), interval=0.0005)
     alive = not command.ended.is_set()
     command.kill()
     return alive
@@ -106,15 +107,15 @@ def test_a_run_after_a_killed_one_makes_it_good(scene: Scene, tally: Tally, chun
         # dbt merges only where there is something already.
         state = "empty" if instant.statement[:5] != "merge" and number % 5 == 0 else "loaded"
         scene.put_back(state)
-        command = scene.nursery.start("run", *WINDOW, small_loads=True)
+        command = scene.prepared.start("run", *WINDOW, small_loads=True)
         if not kill_at(instant, command, scene.warehouse, rng):
             tally.count("kill -9 too late, the run was over")
             continue
         stage, left = stage_of(command.output), unfinished(scene.warehouse)
         lost_state = number % 7 == 5
         if lost_state:
-            shutil.rmtree(scene.nursery.clone.path / ".state")
-        again = scene.nursery.run("run", *WINDOW, small_loads=True)
+            shutil.rmtree(scene.clone.path / ".state")
+        again = scene.prepared.run("run", *WINDOW, small_loads=True)
         assert again.code == 0, f"{number} {instant} {stage}:\n{command.output}\n{again.output}"
         lost, doubled = difference(scene.expected[state], marts(scene.warehouse))
         tally.count(

@@ -78,7 +78,7 @@ def assert_equal(scene: Scene, tally: Tally, what: str) -> None:
 @pytest.mark.parametrize(("what", "statements"), cases(MENDED).items())
 def test_what_a_run_mends(scene: Scene, tally: Tally, what: str, statements: tuple[str, ...]) -> None:
     make_older(scene, statements)
-    done = scene.nursery.run("run", *WINDOW)
+    done = scene.prepared.run("run", *WINDOW)
     assert done.code == 0, done.output
     assert_equal(scene, tally, what)
 
@@ -86,11 +86,11 @@ def test_what_a_run_mends(scene: Scene, tally: Tally, what: str, statements: tup
 @pytest.mark.parametrize(("what", "statements"), cases(REBUILT).items())
 def test_what_a_rebuild_mends(scene: Scene, tally: Tally, what: str, statements: tuple[str, ...]) -> None:
     make_older(scene, statements)
-    done = scene.nursery.run("run", *WINDOW)
+    done = scene.prepared.run("run", *WINDOW)
     if done.code:
         assert done.code == 1, done.output
         assert "dbt build stopped: " in done.output
         assert "Traceback" not in done.output
-    done = scene.nursery.run("build", "--full-refresh")
+    done = scene.prepared.run("build", "--full-refresh")
     assert done.code == 0, done.output
     assert_equal(scene, tally, what)

@@ -104,7 +104,7 @@ def test_anything_in_any_field(scene: Scene, tally: Tally) -> None:
     values = {number: json.loads(text) for number, text in texts.items()}
     step = (timedelta(days=5) - timedelta(hours=1)) / COUNT
     scene.grader.records = [(instant(START) + step * number, text) for number, text in texts.items()]
-    done = scene.nursery.run("run", *WINDOW)
+    done = scene.prepared.run("run", *WINDOW)
     assert done.code == 0, done.output
     assert_sums_add_up(scene.warehouse)
     now = micros(instant("2026-01-01T00:00:00"))
@@ -154,14 +154,14 @@ def test_what_no_database_can_hold(scene: Scene, tally: Tally) -> None:
             expected[number] = True
             text = f'{text[:-1]}, "created_at": {IMPOSSIBLE[number % len(IMPOSSIBLE)]}}}'
         scene.grader.records.append((moment, text))
-    command = scene.nursery.start("run", *WINDOW)
+    command = scene.prepared.start("run", *WINDOW)
     peak = [0]
 
     def over() -> bool:
         peak[0] = max(peak[0], peak_memory(command.pid))
         return command.ended.is_set()
 
-    until(over, glance=0.05)
+    until(over, interval=0.05)
     assert command.code == 0, command.output
     assert query(scene.warehouse, "select count(*)::int from marts.attempts") == [(60 - len(expected),)]
     texts = [

@@ -48,12 +48,12 @@ def kill_server(pid: int) -> None:
 def test_a_run_after_the_server_was_killed(scene: Scene, tally: Tally, tmp_path: Path, number: int) -> None:
     scene.put_back("empty")
     line, delay = MOMENTS[(number + 1) % len(MOMENTS)]
-    clone, state = scene.nursery.clone, tmp_path / "state"
+    clone, state = scene.clone, tmp_path / "state"
     outside = {name: value for name, value in clone.settings.items() if name.startswith("POSTGRES_")}
     for name in outside:
         del clone.settings[name]
     try:
-        command = scene.nursery.start("run", *WINDOW, small_loads=True, STATE_DIR=str(state))
+        command = scene.prepared.start("run", *WINDOW, small_loads=True, STATE_DIR=str(state))
         assert until(lambda: command.ended.is_set() or line in command.output)
         time.sleep(random.Random(number).random() * delay)
         kill_server(postmaster(state))
@@ -61,7 +61,7 @@ def test_a_run_after_the_server_was_killed(scene: Scene, tally: Tally, tmp_path:
         assert command.code == int(in_time), command.output
         assert in_time or "All done" in command.output
         assert "Traceback" not in command.output
-        again = scene.nursery.run("run", *WINDOW, small_loads=True, STATE_DIR=str(state))
+        again = scene.prepared.run("run", *WINDOW, small_loads=True, STATE_DIR=str(state))
         assert again.code == 0, command.output + again.output
         warehouse = postgres.find(state, database="grader")
         assert warehouse is not None

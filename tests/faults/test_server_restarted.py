@@ -11,9 +11,10 @@ from contextlib import closing, contextmanager
 import psycopg2
 import pytest
 
+from tests.end_to_end.commands import Command
 from tests.end_to_end.other_server import Server, server
 from tests.faults.conftest import Scene
-from tests.faults.machine import LONG, Command, until
+from tests.faults.machine import LONG, until
 from tests.faults.report import Tally
 from tests.faults.school import WINDOW, assert_sums_add_up, difference, later, marts, query, records
 from tests.faults.test_overlap import slow
@@ -56,15 +57,15 @@ def test_a_server_that_goes_away(
 ) -> None:
     scene.put_back("empty")
     other.administer("drop database if exists warehouse with (force)", "create database warehouse owner elt")
-    elt, nursery = other.elt, scene.nursery
-    nursery.clone.use(elt)
+    elt, prepared = other.elt, scene.prepared
+    prepared.clone.use(elt)
     slow(scene, 0.5)
-    run = nursery.start("run", *WINDOW, small_loads=True)
+    run = prepared.start("run", *WINDOW, small_loads=True)
     assert until(lambda: run.ended.is_set() or " Loaded " in run.output)
     ACCIDENTS[loading](other)
     assert_told(run)
     scene.grader.rule = lambda _window, _number: None
-    assert nursery.run("run", *WINDOW, small_loads=True).code == 0
+    assert prepared.run("run", *WINDOW, small_loads=True).code == 0
     lost, doubled = difference(scene.expected["empty"], marts(elt))
     tally.count(f"PostgreSQL {loading}, while loading", lost=len(lost), doubled=len(doubled))
     assert (lost, doubled) == ([], [])
@@ -72,11 +73,11 @@ def test_a_server_that_goes_away(
 
     scene.grader.records = later(records(1), 2)
     with held_up(other, "marts.learner_tasks"):
-        run = nursery.start("run", *WINDOW, small_loads=True)
+        run = prepared.start("run", *WINDOW, small_loads=True)
         assert until(lambda: run.ended.is_set() or ("build: started" in run.output and held(other)))
         ACCIDENTS[building](other)
         assert_told(run)
-    assert nursery.run("build").code == 0
+    assert prepared.run("build").code == 0
     lost, doubled = difference(scene.expected["loaded"], marts(elt))
     tally.count(f"PostgreSQL {building}, while building", lost=len(lost), doubled=len(doubled))
     assert (lost, doubled) == ([], [])
