@@ -28,7 +28,7 @@ RUNNING = """
 
 @dataclass(frozen=True)
 class Instant:
-    """When to kill: `delay` seconds at most after the terminal shows `line`, or while the database works on `statement`."""
+    """When to kill: `delay` seconds at most after the terminal shows `line`, or while the database runs `statement`."""
 
     stage: str
     line: str = ""
@@ -36,26 +36,27 @@ class Instant:
     statement: str = ""
 
 
+# One of each kind, which the short form tries, then further ones.
 INSTANTS = (
     Instant("load", line="Fetched", delay=1.0),
     Instant("dbt", line="OK hook", delay=2.5),
     Instant("load", statement=r'^copy "'),
     Instant("dbt", statement="merge into|insert into .*(attempts|learner|daily)"),
     Instant("ingest", line="ingest: started", delay=0.6),
-    Instant("dbt", line="build: started", delay=4),
     Instant("load", statement="_dlt_loads|_dlt_version"),
     Instant("delivery", line="deliver: started", delay=0.3),
     Instant("between", line="ingest: ended", delay=0.02),
     Instant("dbt", statement="create +(temporary )?table|create .*view|alter table"),
+    Instant("dbt", line="build: started", delay=4),
     Instant("load", line="Loaded", delay=0.6),
     Instant("dbt", line="marts.attempts", delay=1.0),
 )
-COUNT = 240 if LONG else 12
-CHUNKS = 16 if LONG else 2
+COUNT = 240 if LONG else 9
+CHUNKS = 16 if LONG else 3
 
 
 def kill_at(instant: Instant, command: Command, warehouse: Warehouse, rng: random.Random) -> bool:
-    """Kill the command at that instant; whether it was still at work."""
+    """Kill the command at that instant; whether it was still running."""
     if instant.line:
         happened: Callable[[], bool] = lambda: instant.line in command.output  # noqa: E731
         until(lambda: command.ended.is_set() or happened())

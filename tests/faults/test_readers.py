@@ -20,7 +20,7 @@ from tests.faults.machine import LONG
 from tests.faults.report import Tally
 from tests.faults.school import WINDOW, difference, marts
 
-RUNS = 40 if LONG else 8
+RUNS = 40 if LONG else 5
 # Figures of each mart that a partial one could not have.
 FIGURES = {
     "attempts": "count(*), count(distinct learner_task_id), count(distinct (user_id, activity_date))",
@@ -33,7 +33,7 @@ FIGURES = {
 
 @dataclass
 class Reader:
-    """Polls until told to stop; what it saw is counted."""
+    """Polls until it is stopped; what it saw is counted."""
 
     warehouse: Warehouse
     seen: dict[str, Counter[tuple[int, ...]]] = field(
@@ -73,7 +73,7 @@ class Reader:
 
 @contextmanager
 def reading(warehouse: Warehouse) -> Iterator[Reader]:
-    """A reader at work as long as the block."""
+    """A reader that polls as long as the block."""
     reader, stop = Reader(warehouse), threading.Event()
     thread = threading.Thread(target=reader.poll, args=(stop,))
     thread.start()

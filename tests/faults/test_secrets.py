@@ -205,7 +205,10 @@ def test_no_process_of_a_run_gets_a_secret(scene: Scene, tally: Tally, tmp_path:
     scene.put_back("empty")
     clone, state = scene.clone, tmp_path / "state"
     clone.settings |= {name: "" for name in clone.settings if name.startswith("POSTGRES_")}
-    command = scene.prepared.start("run", *WINDOW, STATE_DIR=str(state), **MAIL_SETTINGS)
+    # From its very start, as the helper of dbt's locks belongs to the first process that takes one.
+    command = scene.prepared.start(
+        "run", *WINDOW, new_interpreter=True, STATE_DIR=str(state), **MAIL_SETTINGS
+    )
     try:
         seen = watch(command)
         server = told(psutil.Process(postmaster(state)))

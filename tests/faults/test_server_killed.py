@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -44,11 +46,29 @@ def kill_server(pid: int) -> None:
             continue
 
 
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder with the data folder of a server that has run before, in `postgres` and in `copy`."""
+    state = tmp_path_factory.mktemp("used") / "state"
+    postgres.start(state)
+    postgres.stop(state)
+    subprocess.run(["cp", "-a", state / "postgres", state / "copy"], check=True)
+    return state
+
+
+@pytest.fixture
+def state(used: Path) -> Path:
+    """The same folder with an empty database each time: its project is parsed once, its data folder made once."""
+    shutil.rmtree(used / "postgres")
+    subprocess.run(["cp", "-a", used / "copy", used / "postgres"], check=True)
+    return used
+
+
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_run_after_the_server_was_killed(scene: Scene, tally: Tally, tmp_path: Path, number: int) -> None:
+def test_a_run_after_the_server_was_killed(scene: Scene, tally: Tally, state: Path, number: int) -> None:
     scene.put_back("empty")
     line, delay = MOMENTS[(number + 1) % len(MOMENTS)]
-    clone, state = scene.clone, tmp_path / "state"
+    clone = scene.clone
     outside = {name: value for name, value in clone.settings.items() if name.startswith("POSTGRES_")}
     for name in outside:
         del clone.settings[name]
