@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hmac
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timezone
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, HTTPServer, ThreadingHTTPServer
@@ -17,7 +17,6 @@ from embedded.demo_api.stream import blocks
 PATH = "/api/statistics"
 CLIENT = "demo"
 _PARAMETERS = ("client", "client_key", "start", "end")
-_WRITTEN = re.compile(r"\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d{6}", re.ASCII)
 
 
 class DemoServer(ThreadingHTTPServer):
@@ -102,11 +101,10 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _instant(name: str, text: str) -> datetime:
-    try:
-        if _WRITTEN.fullmatch(text):
-            return datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc)
-    except ValueError:
-        pass
+    with suppress(ValueError):
+        moment = datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f")
+        if moment.isoformat(" ", "microseconds") == text:
+            return moment.replace(tzinfo=timezone.utc)
     raise _Refused(HTTPStatus.BAD_REQUEST, f"{name} must be a UTC time like 2023-05-31 09:16:11.313646")
 
 

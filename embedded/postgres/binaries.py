@@ -130,7 +130,7 @@ def _can_execute(installation: Installation, account: Account) -> bool:
 
 
 def _shared_copy(installation: Installation, parent: Path) -> Installation:
-    """A complete copy of the wheel's programs (35 MB) below `parent`, named after its contents. Nothing in it is private.
+    """A complete copy of the wheel's programs (35 MB) below `parent`, named after its contents; nothing is private.
 
     Servers that run from a copy that lost files keep what they have opened while it is replaced.
     """

@@ -127,10 +127,8 @@ def _settings(port: int) -> dict[str, str]:
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
         # There are no replicas: a table created and filled in one transaction is written once, not to the WAL as well.
-        # The WAL is mostly pages of indexes over hashes, which compression doesn't make smaller.
         "wal_level": "minimal",
         "max_wal_senders": "0",
-        "wal_compression": "off",
         "random_page_cost": "1.1",
         "jit": "off",
         "max_worker_processes": str(max(8, cores)),
@@ -138,12 +136,9 @@ def _settings(port: int) -> dict[str, str]:
         "max_parallel_workers_per_gather": str(min(max(cores // 2, 1), 4)),
         # Seven files, one for each day of the week.
         "logging_collector": "on",
-        "log_directory": "log",
         "log_filename": "postgresql-%a.log",
-        "log_rotation_age": "1d",
         "log_rotation_size": "0",
         "log_truncate_on_rotation": "on",
-        "log_file_mode": "0600",
         "log_timezone": "UTC",
         "log_line_prefix": "%m [%p] %q%u@%d %a ",
         "log_lock_waits": "on",

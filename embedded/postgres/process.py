@@ -108,11 +108,11 @@ def remove_old_logs(data: Path) -> None:
 
 
 def _serves(pid: int, data: Path) -> bool:
+    """Whether a live process is the server of the data folder, and its owner's."""
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE or process.uids().effective != data.stat().st_uid:
-            return False
-        return f"cluster_name={_cluster_name(data)}" in process.cmdline()
+        is_ours = process.uids().effective == data.stat().st_uid
+        return is_alive(pid) and is_ours and f"cluster_name={_cluster_name(data)}" in process.cmdline()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 

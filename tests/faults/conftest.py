@@ -1,4 +1,4 @@
-"""What the tests of faults share: a database that can be put back to how it was before each accident."""
+"""What the tests of faults share: a database that can be put back to how it was before each fault."""
 
 from __future__ import annotations
 

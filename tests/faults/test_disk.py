@@ -1,4 +1,4 @@
-"""A database whose disk is really full, while loading and while building: told clearly, good again once there is room."""
+"""A database whose disk is really full, while loading and while building: a clear message, good once there is room."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def fill_while_loading_and_building(scene: Scene, tally: Tally, disk: Disk, left
     # Something to load on top of, and one good load before the bad.
     assert prepared.run("ingest", "--start", "2023-04-01", "--end", "2023-04-02").code == 0
     disk.fill(left)
-    assert_told(prepared.run("run", *WINDOW, small_loads=True), disk)
+    assert_reported(prepared.run("run", *WINDOW, small_loads=True), disk)
     room(disk)
     assert prepared.run("run", *WINDOW, small_loads=True).code == 0
     lost, doubled = difference(scene.expected["empty"], marts(elt))
@@ -58,7 +58,7 @@ def fill_while_loading_and_building(scene: Scene, tally: Tally, disk: Disk, left
     scene.grader.records = later(records(1), 2)
     assert prepared.run("ingest", *WINDOW).code == 0
     disk.fill(left)
-    assert_told(prepared.run("build"), disk)
+    assert_reported(prepared.run("build"), disk)
     room(disk)
     assert marts(elt) == before
     again = prepared.run("build")
@@ -69,9 +69,9 @@ def fill_while_loading_and_building(scene: Scene, tally: Tally, disk: Disk, left
     assert_sums_add_up(elt)
 
 
-def assert_told(failed: Command, disk: Disk) -> None:
+def assert_reported(failed: Command, disk: Disk) -> None:
     assert failed.code == 1, failed.output
-    assert re.search(disk.told, failed.output), failed.output
+    assert re.search(disk.message, failed.output), failed.output
     assert "Traceback" not in failed.output
 
 

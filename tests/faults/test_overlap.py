@@ -58,8 +58,8 @@ def test_cron_on_a_backfill_on_an_analysts_build(scene: Scene, tally: Tally) -> 
     build = scene.prepared.run("build")
     patient = scene.prepared.start("run", *WINDOW, "--wait")
     assert (cron.code, build.code) == (4, 4)
-    told = rf"Another run is at work on .*: grader-elt run \S+:{backfill.pid}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
-    assert re.search(told, cron.output)
+    holder = rf"grader-elt run \S+:{backfill.pid}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    assert re.search(f"Another run is at work on .*: {holder}", cron.output)
     assert "Traceback" not in cron.output + build.output
     assert (backfill.wait(), patient.wait()) == (0, 0), backfill.output + patient.output
     assert "waiting for another run: grader-elt run" in patient.output

@@ -110,8 +110,8 @@ def test_anything_in_any_field(scene: Scene, tally: Tally) -> None:
     now = micros(instant("2026-01-01T00:00:00"))
     judged = {number: judge(value, now) for number, value in values.items()}
     found = query(scene.warehouse, "select record, rejection_reasons from marts.rejected_attempts")
-    told = {record["tag"]: tuple(reasons) for record, reasons in found}
-    assert told == {number: verdict.reasons for number, verdict in judged.items() if verdict.reasons}
+    reported = {record["tag"]: tuple(reasons) for record, reasons in found}
+    assert reported == {number: verdict.reasons for number, verdict in judged.items() if verdict.reasons}
     for record, _ in found:
         assert record == stored(values[record["tag"]])
     good = {
@@ -127,7 +127,9 @@ def test_anything_in_any_field(scene: Scene, tally: Tally) -> None:
         """,
     )
     lost, doubled = good - set(stored_attempts), len(stored_attempts) - len(set(stored_attempts))
-    tally.count("fuzzed record", COUNT, lost=len(lost), doubled=doubled, good=len(good), rejected=len(told))
+    tally.count(
+        "fuzzed record", COUNT, lost=len(lost), doubled=doubled, good=len(good), rejected=len(reported)
+    )
     assert lost == set()
     assert set(stored_attempts) == good
     assert doubled == 0

@@ -34,7 +34,7 @@ class Office:
                 connection.cursor().execute(statement)
 
     def account(self, name: str, *roles: str) -> Warehouse:
-        """A new account, as roles.sql tells to make it."""
+        """A new account, made as roles.sql says."""
         user = f"{self.owner.dbname}_{name}"
         self.administer(f"create role {user} login password '{PASSWORD}' in role {', '.join(roles)}")
         if len(roles) == 1:
@@ -147,7 +147,7 @@ def test_the_printed_sql_is_what_is_applied(office: Office) -> None:
     office.administer(text[text.index("-- Three roles") :], text[text.index("-- Three roles") :])
 
 
-def test_an_account_without_privileges_is_told_what_to_do(office: Office, tally: Tally) -> None:
+def test_an_account_without_privileges_learns_what_to_do(office: Office, tally: Tally) -> None:
     office.run(office.owner, "roles", "--apply")
     report = office.account("nosy", "grader_reporter")
     office.prepared.clone.use(report)

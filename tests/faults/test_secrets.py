@@ -27,8 +27,8 @@ from tests.ingestion.fake_api import KEY, Reply, instant
 from tests.orchestration.deliver.conftest import private_key
 
 __all__ = ["private_key"]
-# How often the processes of a run are looked at, in seconds.
-GLANCE = 0.02
+# How often the processes of a run are listed, in seconds.
+INTERVAL = 0.02
 DATABASE, MAIL = "s3cret/of+the database", "pa55 of/the+mailbox"
 
 
@@ -165,7 +165,7 @@ def others(command: Command) -> Iterator[psutil.Process]:
         yield from psutil.Process(command.pid).children(recursive=True)
 
 
-def told(process: psutil.Process) -> str:
+def given_to(process: psutil.Process) -> str:
     """A process's arguments and environment."""
     with suppress(psutil.Error):
         return "\n".join(
@@ -187,8 +187,8 @@ MAIL_SETTINGS: dict[str, Any] = {
 def watch(command: Command) -> set[str]:
     """Arguments and environments of all that the command starts, up to the delivery."""
     seen = set()
-    while not command.ended.wait(GLANCE) and "deliver: started" not in command.output:
-        seen |= {told(process) for process in others(command)}
+    while not command.ended.wait(INTERVAL) and "deliver: started" not in command.output:
+        seen |= {given_to(process) for process in others(command)}
     return seen
 
 
@@ -211,7 +211,7 @@ def test_no_process_of_a_run_gets_a_secret(scene: Scene, tally: Tally, tmp_path:
     )
     try:
         seen = watch(command)
-        server = told(psutil.Process(postmaster(state)))
+        server = given_to(psutil.Process(postmaster(state)))
         assert "postgres" in server
         assert any("resource_tracker" in text for text in seen), "the helper of dbt's locks"
         assert_none_knows(seen | {server}, tally)

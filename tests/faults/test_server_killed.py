@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL killed -9 in the midst of a run: the run fails cleanly, the next one makes it good."""
+"""The embedded PostgreSQL killed -9 during a run: the run fails cleanly, the next one repairs what is left."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lines that are not to be trusted: nothing is said on them, and the message tells why."""
+"""Connections that are not to be trusted: nothing is sent on them, and the message says why."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_database_that_is_not_who_it_should_be(
     context = authority.server_context()
     with tls_front(context, (account.host, account.port), postgres=True) as front:
         clone.use(replace(account, port=front.port))
-        for mode, host, whose, told in REFUSED:
+        for mode, host, whose, message in REFUSED:
             trust = {
                 "POSTGRES_HOST": host,
                 "POSTGRES_SSLMODE": mode,
@@ -86,7 +86,7 @@ def test_a_database_that_is_not_who_it_should_be(
                     leaked=said + (DATABASE in done.output),
                 )
                 assert done.code == 1, done.output
-                assert re.search(told, done.output), done.output
+                assert re.search(message, done.output), done.output
                 assert "POSTGRES_" in done.output
                 assert "Traceback" not in done.output
                 assert DATABASE not in done.output
