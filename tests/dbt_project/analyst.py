@@ -15,6 +15,7 @@ from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
+import yaml
 
 from orchestration.build import analyst_dbt
 from orchestration.build import dbt as build_dbt
@@ -27,11 +28,23 @@ FIRST_DAY = datetime.combine(date.today(), datetime.min.time(), timezone.utc) - 
 """Midnight before the first attempt: a few days back, because microbatch models go on to the present."""
 
 
-def copy_of_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Copy the dbt project below `folder` and let production's builds use the copy; unit tests judge no data and stay away."""
+def copy_of_project(folder: Path, monkeypatch: pytest.MonkeyPatch, tested: bool = True) -> Path:
+    """Copy the dbt project below `folder` and let production's builds use the copy.
+
+    Unit tests judge no data and stay away; so do the project's data tests unless `tested`, for speed.
+    """
     project = folder / "dbt_project"
-    ignored = shutil.ignore_patterns("target", "logs", ".*", "*_unit_tests.yml*")
+    ignored = shutil.ignore_patterns("target", "logs", ".*", "*_unit_tests.yml*", *([] if tested else ["assert_*"]))
     shutil.copytree(build_dbt.PROJECT, project, ignore=ignored)
+    if not tested:
+        for file in (project / "tests").glob("*/_*_tests.yml"):
+            file.unlink()
+        for file in (project / "models").rglob("*.yml"):
+            content = yaml.safe_load(file.read_text("utf-8"))
+            for described in [*content.get("models", []), *content.get("sources", [])]:
+                for tests in [described, *described.get("columns", []), *described.get("tables", [])]:
+                    tests.pop("data_tests", None)
+            file.write_text(yaml.safe_dump(content), "utf-8")
     monkeypatch.setattr(build_dbt, "PROJECT", project)
     return project
 
@@ -86,7 +99,7 @@ class School:
     oracle: Oracle = field(default_factory=Oracle)
     rng: random.Random = field(default_factory=lambda: random.Random(7))
     sent: list[dict[str, Any]] = field(default_factory=list)
-    fetched_at: datetime = FIRST_DAY + timedelta(days=6)
+    fetched_at: datetime = field(default_factory=lambda: datetime.now(timezone.utc) - timedelta(hours=12))
 
     def load(self, models: Models, new: int = 60) -> None:
         """Write the next load."""

@@ -32,7 +32,7 @@ def terminal(
     warehouse: Warehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Terminal:
     """The project with the analyst's files in it, and a warehouse with nothing built."""
-    project = copy_of_project(tmp_path, monkeypatch)
+    project = copy_of_project(tmp_path, monkeypatch, tested=False)
     shutil.copytree(THEIRS, project, dirs_exist_ok=True)
     begin = f"\nvars:\n  microbatch_begin: '{FIRST_DAY:%Y-%m-%d}'\n"
     replace_in(project / "dbt_project.yml", "\nvars:\n", begin)
