@@ -11,14 +11,16 @@
 
 
 {#
-  The first day that a mart by day has to compute: the earliest one on which `facts` (a relation with activity_date and record_no) hold
-  something new to this model. An attempt changes only its own day and later ones, so the days before stay as they are. The day after
-  the last one when nothing is new; '-infinity' in a rebuild and for an empty mart: every day.
+  The first day that a mart by day has to compute: the earliest one on which `facts` (a relation
+  with activity_date and record_no) hold something new to this model. An attempt changes only its
+  own day and later ones, so the days before stay as they are. The day after the last one when
+  nothing is new; '-infinity' in a rebuild and for an empty mart: every day.
 #}
 {% macro first_changed_day(facts) -%}
     {%- if execute and adds_to_itself() -%}
         {%- set found = run_query(
-            "select coalesce(least((select min(activity_date) from " ~ facts ~ " where record_no > " ~ last_record_no() ~ "),"
+            "select coalesce(least("
+            ~ "(select min(activity_date) from " ~ facts ~ " where record_no > " ~ last_record_no() ~ "),"
             ~ " (select max(activity_date) + 1 from " ~ this ~ ")), '-infinity')::text"
         ) -%}
         {{ return(found.columns[0].values()[0]) }}
@@ -27,12 +29,18 @@
 {%- endmacro %}
 
 
-{# Every calendar day from the one found by first_changed_day to the last that a relation named `activity` has. #}
+{#
+  Every calendar day from the one found by first_changed_day to the last that a relation named
+  `activity` has.
+#}
 {% macro days_from(first_day, activity) -%}
     select day::date as activity_date
 
     from generate_series(
-        (select coalesce(nullif(date '{{ first_day }}', '-infinity'), min(activity_date)) from {{ activity }})::timestamp,
+        (
+            select coalesce(nullif(date '{{ first_day }}', '-infinity'), min(activity_date))
+            from {{ activity }}
+        )::timestamp,
         (select max(activity_date) from {{ activity }})::timestamp,
         interval '1 day'
     ) as days (day)

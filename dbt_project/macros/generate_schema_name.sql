@@ -1,6 +1,6 @@
 {#
-  Where a model goes. Production's schemas are exactly `staging` and `marts`; every other target prefixes its own, so that
-  an analyst's builds never touch them.
+  Where a model goes. Production's schemas are exactly `staging` and `marts`; every other target
+  prefixes its own, so that an analyst's builds never touch them.
 #}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {%- if custom_schema_name is none -%}

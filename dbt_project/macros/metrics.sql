@@ -1,9 +1,11 @@
 {#
-  The metrics, written once: daily_metrics takes them over each calendar day, period_metrics over any window. Both count in two
-  steps, first for each learner of the set, then over the learners.
+  The metrics, written once: daily_metrics takes them over each calendar day, period_metrics over
+  any window. Both count in two steps, first for each learner of the set, then over the learners.
 #}
 
-{# Step one: what one learner did in the set; from rows of the mart `attempts`, grouped by learner. #}
+{#
+  Step one: what one learner did in the set; from rows of the mart `attempts`, grouped by learner.
+#}
 {% macro learner_counts() -%}
     count(*) as attempts,
     count(*) filter (where attempt_type = 'run') as runs,
@@ -13,7 +15,10 @@
 {%- endmacro %}
 
 
-{# Step one for days: a row for each learner and day since `first_day` (an SQL date), whatever the course. #}
+{#
+  Step one for days: a row for each learner and day since `first_day` (an SQL date), whatever the
+  course.
+#}
 {% macro learner_days(first_day) -%}
     select
         user_id,
@@ -41,7 +46,10 @@
 {%- endmacro %}
 
 
-{# Whether a row with a learner's day (of a relation named `activity`) is the learner's first of all history. #}
+{#
+  Whether a row with a learner's day (of a relation named `activity`) is the learner's first of all
+  history.
+#}
 {% macro has_no_earlier_day(activity) -%}
     not exists (
         select 1
@@ -52,7 +60,10 @@
 {%- endmacro %}
 
 
-{# Step three: the metrics of a set with the columns of step two. A ratio is NULL where there is nothing to divide by. #}
+{#
+  Step three: the metrics of a set with the columns of step two. A ratio is NULL where there is
+  nothing to divide by.
+#}
 {% macro set_metrics(counts) -%}
     {{ counts }}.attempts,
     {{ counts }}.runs,
@@ -65,16 +76,19 @@
 {%- endmacro %}
 
 
-{# Over rows of the mart `learner_tasks` whose first correct submit of all history lies in the set. #}
+{#
+  Over rows of the mart `learner_tasks` whose first correct submit of all history lies in the set.
+#}
 {% macro avg_attempts_to_first_correct() -%}
     avg(attempts_to_first_correct)
 {%- endmacro %}
 
 
 {#
-  For each day of the CTE `calendar`, the distinct learners of the 7 and 30 days that end with it. `activity` names a CTE with a row for
-  each learner and day: activity_date, and next_date, that learner's next one. A learner joins on each active day and leaves
-  7 (or 30) days later, or when the next active day takes over; the running sum of both is the count.
+  For each day of the CTE `calendar`, the distinct learners of the 7 and 30 days that end with it.
+  `activity` names a CTE with a row for each learner and day: activity_date, and next_date, that
+  learner's next one. A learner joins on each active day and leaves 7 (or 30) days later, or when
+  the next active day takes over; the running sum of both is the count.
 #}
 {% macro rolling_uniques(activity) -%}
     select

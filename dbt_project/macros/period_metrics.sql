@@ -1,16 +1,20 @@
 {#
-  One row: the metrics over the valid attempts with start <= created_at < end. `start` and `end_` are texts of instants with their
-  offset. The calendar days of the window narrow the search first, because the days are what the mart is indexed by; two more on
-  either side, because the mart's days may still be those of another zone than the one set now.
+  One row: the metrics over the valid attempts with start <= created_at < end. `start` and `end_`
+  are texts of instants with their offset. The calendar days of the window narrow the search first,
+  because the days are what the mart is indexed by; two more on either side, because the mart's days
+  may still be those of another zone than the one set now.
 #}
 {% macro period_metrics(start, end_) -%}
+{%- set first_day = report_date("timestamptz '" ~ start ~ "'") ~ ' - 2' -%}
+{%- set last_day = report_date("timestamptz '" ~ end_ ~ "'") ~ ' + 2' -%}
 with attempts as (
 
     select * from {{ ref('attempts') }}
 
 ),
 
--- `not materialized`: what is read more than once is read by its indexes, not copied as a whole first
+-- `not materialized`: what is read more than once is read by its indexes, not copied as a whole
+-- first
 learner_tasks as not materialized (
 
     select * from {{ ref('learner_tasks') }}
@@ -25,7 +29,7 @@ learners as (
 
     from attempts
 
-    where activity_date between {{ report_date("timestamptz '" ~ start ~ "'") }} - 2 and {{ report_date("timestamptz '" ~ end_ ~ "'") }} + 2
+    where activity_date between {{ first_day }} and {{ last_day }}
         and created_at >= timestamptz '{{ start }}'
         and created_at < timestamptz '{{ end_ }}'
 
@@ -48,7 +52,7 @@ first_correct as (
 
     from learner_tasks
 
-    where first_correct_date between {{ report_date("timestamptz '" ~ start ~ "'") }} - 2 and {{ report_date("timestamptz '" ~ end_ ~ "'") }} + 2
+    where first_correct_date between {{ first_day }} and {{ last_day }}
         and first_correct_at >= timestamptz '{{ start }}'
         and first_correct_at < timestamptz '{{ end_ }}'
 

@@ -1,22 +1,30 @@
 {#
   How the marts are kept.
 
-  A mart has `full_refresh=false` and the incremental strategy `publish` or `replace`, so its table is never exchanged: readers don't
-  wait, and privileges and other people's views stay. `publish` merges what the model computed; with `--full-refresh` the
-  table ends up with exactly the rows computed, and rows that are the same are not touched. `replace` does that in every build, for
+  A mart has `full_refresh=false` and the incremental strategy `publish` or `replace`, so its table
+  is never exchanged: readers don't wait, and privileges and other people's views stay. `publish`
+  merges what the model computed; with `--full-refresh` the table ends up with exactly the rows
+  computed, and rows that are the same are not touched. `replace` does that in every build, for
   marts that are computed as a whole.
 
-  Each incremental model carries `record_no`, for each row the newest raw record it rests on. What a model has not seen yet lies above
-  its own highest number, whatever was built, killed or rebuilt before: a model needs no state but its own table.
+  Each incremental model carries `record_no`, for each row the newest raw record it rests on. What a
+  model has not seen yet lies above its own highest number, whatever was built, killed or rebuilt
+  before: a model needs no state but its own table.
 #}
 
-{# Whether this build adds to the rows that are there. Use it in marts instead of is_incremental(), which is true in a rebuild, too. #}
+{#
+  Whether this build adds to the rows that are there. Use it in marts instead of is_incremental(),
+  which is true in a rebuild, too.
+#}
 {% macro adds_to_itself() -%}
     {{ return(is_incremental() and not flags.FULL_REFRESH) }}
 {%- endmacro %}
 
 
-{# The highest record_no of this model, written out so that the planner knows how little is new; 0 in a rebuild. #}
+{#
+  The highest record_no of this model, written out so that the planner knows how little is new; 0 in
+  a rebuild.
+#}
 {% macro last_record_no() -%}
     {%- if execute and adds_to_itself() -%}
         {{ return(run_query('select coalesce(max(record_no), 0) from ' ~ this).columns[0].values()[0]) }}
@@ -32,12 +40,14 @@
 
 
 {#
-  The incremental strategy `replace`. The unique index on the new rows finds a key that is there twice, and its twin on the published table
-  makes `on conflict` skip the rows that stayed.
+  The incremental strategy `replace`. The unique index on the new rows finds a key that is there
+  twice, and its twin on the published table makes `on conflict` skip the rows that stayed.
 #}
 {% macro get_incremental_replace_sql(arguments) -%}
     {%- set published, new = arguments['target_relation'], arguments['temp_relation'] -%}
     {%- set columns = arguments['dest_columns'] | map(attribute='quoted') | list -%}
+    {%- set new_columns = 'new.' ~ columns | join(', new.') -%}
+    {%- set published_columns = 'published.' ~ columns | join(', published.') -%}
     {%- set key = arguments['unique_key'] or [] -%}
     {%- set key = [key] if key is string else key -%}
     {%- if key %}
@@ -50,7 +60,7 @@
         select 1
         from {{ new }} as new
         where (new.{{ key | join(', new.') }}) = (published.{{ key | join(', published.') }})
-            and (new.{{ columns | join(', new.') }}) is not distinct from (published.{{ columns | join(', published.') }})
+            and ({{ new_columns }}) is not distinct from ({{ published_columns }})
     )
     {%- endif %};
     insert into {{ published }} ({{ columns | join(', ') }})
@@ -63,15 +73,16 @@
 
 
 {#
-  Before a rebuild: drop the marts whose columns or indexes are not those of their models, as after an upgrade, so that the build creates
-  them, and the tables of models that are no more. Of the columns it goes by the contracts.
+  Before a rebuild: drop the marts whose columns or indexes are not those of their models, as after
+  an upgrade, so that the build creates them, and the tables of models that are no more. Of the
+  columns it goes by the contracts.
 #}
 {% macro drop_changed_marts() -%}
     {%- if execute and flags.FULL_REFRESH and flags.WHICH in ('run', 'build') -%}
         {%- for node in graph.nodes.values() if node.config.incremental_strategy in ('publish', 'replace') -%}
             {%- set relation = adapter.get_relation(node.database, node.schema, node.alias) -%}
             {%- if relation is not none and not has_the_shape_of(relation, node) -%}
-                {%- do log('The columns or indexes of ' ~ relation ~ ' have changed: it is created again.', info=true) -%}
+                {%- do log(relation ~ ' has other columns or indexes: it is created again.', info=true) -%}
                 {%- do adapter.drop_relation(relation) -%}
             {%- endif -%}
         {%- endfor %}
@@ -82,7 +93,8 @@
 
 
 {#
-  Whether a table has the indexes that its model is configured with and, where the model has a contract, its columns with their types.
+  Whether a table has the indexes that its model is configured with and, where the model has a
+  contract, its columns with their types.
 #}
 {% macro has_the_shape_of(relation, node) -%}
     {%- set columns, indexes = [], [] -%}
@@ -128,13 +140,19 @@
 {%- endmacro %}
 
 
-{# The receipts of what is published in this target, or none. Looked up by name: a ref would be a cycle. #}
+{#
+  The receipts of what is published in this target, or none. Looked up by name: a ref would be a
+  cycle.
+#}
 {% macro load_receipts_relation() -%}
     {{ return(adapter.get_relation(target.database, generate_schema_name('marts', none) | trim, 'load_receipts')) }}
 {%- endmacro %}
 
 
-{# A table that was just filled has no statistics, and the models that read it next would be planned blindly. #}
+{#
+  A table that was just filled has no statistics, and the models that read it next would be planned
+  blindly.
+#}
 {% macro analyze_after_rebuild() -%}
     {%- if execute and model.config.materialized in ('incremental', 'table') and not adds_to_itself() -%}
         analyze {{ this }}

@@ -1,8 +1,9 @@
 {#
-  Creates the functions that the staging models call, in the target's own staging schema, before anything is built.
+  Creates the functions that the staging models call, in the target's own staging schema, before
+  anything is built.
 
-  A hook and not dbt's `functions/`, because those come into being only when they are selected: `dbt run` or a build of
-  one model in a new schema would miss them.
+  A hook and not dbt's `functions/`, because those come into being only when they are selected: `dbt
+  run` or a build of one model in a new schema would miss them.
 #}
 {% macro create_functions() -%}
     {%- if execute and flags.WHICH in ('run', 'build', 'test') -%}
@@ -21,12 +22,13 @@
 
 
 {#
-  The qualified name of one of our functions in this target's staging schema. Commands that create nothing (`dbt show`) use
-  production's while the target has none of its own.
+  The qualified name of one of our functions in this target's staging schema. Commands that create
+  nothing (`dbt show`) use production's while the target has none of its own.
 #}
 {% macro function_name(name) -%}
     {%- set schema = generate_schema_name('staging', none) | trim -%}
-    {%- if execute and flags.WHICH in ('show', 'compile') and not adapter.check_schema_exists(target.database, schema) -%}
+    {%- if execute and flags.WHICH in ('show', 'compile')
+        and not adapter.check_schema_exists(target.database, schema) -%}
         {%- set schema = 'staging' -%}
     {%- endif -%}
     {{ adapter.quote(schema) }}.{{ name }}

@@ -1,9 +1,11 @@
 {#
-  decode_literal(literal text, language text) -> text: the value of a string literal with its quotes.
+  decode_literal(literal text, language text) -> text: the value of a string literal with its
+  quotes.
 
-  Knows the escapes that Python's repr writes (language 'python') or those of RFC 8259 (language 'json', where a pair of
-  surrogates is one character). What PostgreSQL cannot hold, NUL and lone surrogates, becomes U+FFFD. The literal must
-  have been recognised by read_literal_fields: nothing is checked again.
+  Knows the escapes that Python's repr writes (language 'python') or those of RFC 8259 (language
+  'json', where a pair of surrogates is one character). What PostgreSQL cannot hold, NUL and lone
+  surrogates, becomes U+FFFD. The literal must have been recognised by read_literal_fields: nothing
+  is checked again.
 #}
 {% macro create_decode_literal() -%}
 create or replace function {{ function_name('decode_literal') }}(literal text, language text)
@@ -25,7 +27,11 @@ as $function$
                                 + (('x' || substr(unit, 9, 4))::bit(16)::int - 56320)
                             )
                             when substr(unit, 2, 1) in ('x', 'u', 'U') then (
-                                select case when code = 0 or code between 55296 and 57343 then U&'\FFFD' else chr(code) end
+                                select
+                                    case
+                                        when code = 0 or code between 55296 and 57343 then U&'\FFFD'
+                                        else chr(code)
+                                    end
                                 from (values (('x' || lpad(substr(unit, 3), 8, '0'))::bit(32)::int)) as hex (code)
                             )
                             else translate(substr(unit, 2), 'nrtbf', e'\n\r\t\b\f')

@@ -1,7 +1,8 @@
 {#
-  percent_decode(source text) -> text: percent-encoding (RFC 3986) decoded as UTF-8, as Python's urllib.parse.unquote does: bytes
-  that are no UTF-8 become U+FFFD, one for each maximal part of a sequence (Unicode 3.9), and so does NUL, which
-  PostgreSQL cannot hold. A percent sign without two hexadecimal digits stands for itself.
+  percent_decode(source text) -> text: percent-encoding (RFC 3986) decoded as UTF-8, as Python's
+  urllib.parse.unquote does: bytes that are no UTF-8 become U+FFFD, one for each maximal part of a
+  sequence (Unicode 3.9), and so does NUL, which PostgreSQL cannot hold. A percent sign without two
+  hexadecimal digits stands for itself.
 #}
 {% macro create_percent_decode() -%}
 create or replace function {{ function_name('percent_decode') }}(source text)

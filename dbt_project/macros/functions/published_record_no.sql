@@ -1,7 +1,9 @@
 {#
-  published_record_no() -> bigint: the highest record_no of the loads that have a receipt, so of what earlier builds have published. Data
-  tests look at the rows above it (`where: __unpublished__`), so that their cost follows what is new, and a failing one keeps failing
-  until its cause is gone, for receipts are written last. 0 in a rebuild, and for `dbt test` by itself: every row is tested.
+  published_record_no() -> bigint: the highest record_no of the loads that have a receipt, so of
+  what earlier builds have published. Data tests look at the rows above it (`where:
+  __unpublished__`), so that their cost follows what is new, and a failing one keeps failing until
+  its cause is gone, for receipts are written last. 0 in a rebuild, and for `dbt test` by itself:
+  every row is tested.
 #}
 {% macro create_published_record_no() -%}
     {%- set receipts = load_receipts_relation() -%}
@@ -14,20 +16,4 @@ returns bigint
 language sql
 immutable parallel safe
 as 'select {{ published }}::bigint';
-{%- endmacro %}
-
-
-{# The condition that a row rests on a record above it. #}
-{% macro unpublished(record_no) -%}
-    {{ record_no }} > {{ function_name('published_record_no') }}()
-{%- endmacro %}
-
-
-{# Replaces `__unpublished__` in a test's `where` by that condition (dbt's documented way to put Jinja into one). #}
-{% macro get_where_subquery(relation) -%}
-    {%- set where = (config.get('where') or '') | replace('__unpublished__', unpublished('record_no')) -%}
-    {%- if where -%}
-        {{ return('(select * from ' ~ relation ~ ' where ' ~ where ~ ') as dbt_subquery') }}
-    {%- endif -%}
-    {{ return(relation) }}
 {%- endmacro %}

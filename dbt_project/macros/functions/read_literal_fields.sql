@@ -1,21 +1,27 @@
 {#
-  read_literal_fields(source text, language text) -> text[]: reads a whole text as the repr of a Python dict (language
-  'python') or as a JSON object ('json'), exactly, executing nothing. Returns NULL where it is neither, otherwise
+  read_literal_fields(source text, language text) -> text[]: reads a whole text as the repr of a
+  Python dict (language 'python') or as a JSON object ('json'), exactly, executing nothing. Returns
+  NULL where it is neither, otherwise
 
       {kinds, oauth_consumer_key, lis_result_sourcedid, lis_outcome_service_url}
 
-  where `kinds` has a letter for each of the three: s a string (its text follows), n None or null, m missing, x anything else.
+  where `kinds` has a letter for each of the three: s a string (its text follows), n None or null, m
+  missing, x anything else.
 
-    1. String literals are cut out, with the escapes that repr or JSON writes and no others, and numbered marks take their
-       place, so that punctuation inside strings is out of the way. A quote left over is an error.
-    2. Numbers, True, None and so on become marks; then white space goes. What stands before one is captured and put back:
-       a lookbehind would read the text from its start again for every match.
-    3. Brackets are folded from the inside out: a tuple of hashable values becomes one hashable mark, a list, dict or set an
-       unhashable one, until only the outermost dict's own pairs are left (100 levels at most).
-    4. What has the shape of pairs then is read: the last pair of a key counts, as in Python and in jsonb.
+    1. String literals are cut out, with the escapes that repr or JSON writes and no others, and
+       numbered marks take their place, so that punctuation inside strings is out of the way. A
+       quote left over is an error.
+    2. Numbers, True, None and so on become marks; then white space goes. What stands before one is
+       captured and put back: a lookbehind would read the text from its start again for every match.
+    3. Brackets are folded from the inside out: a tuple of hashable values becomes one hashable
+       mark, a list, dict or set an unhashable one, until only the outermost dict's own pairs are
+       left (100 levels at most).
+    4. What has the shape of pairs then is read: the last pair of a key counts, as in Python and in
+       jsonb.
 
-  Marks: \x01 number \x01 a string; \x02 another hashable value; \x03 an unhashable value; \x04 None. They cannot be
-  mistaken for content: repr escapes control characters and JSON forbids them, so a text that holds one is refused.
+  Marks: \x01 number \x01 a string; \x02 another hashable value; \x03 an unhashable value; \x04
+  None. They cannot be mistaken for content: repr escapes control characters and JSON forbids them,
+  so a text that holds one is refused.
 #}
 {% macro create_read_literal_fields() -%}
     {%- set hashable = '(?:\\x01[0-9]+\\x01|[\\x02\\x04])' -%}
@@ -77,7 +83,11 @@ begin
     body := regexp_replace(regexp_replace(source, '^[ \t\n\r]*[{]', ''), '[}][ \t\n\r]*$', '');
     literals := array(select groups[1] from regexp_matches(body, string_literal, 'g') as matches (groups));
     skeleton := (
-        select string_agg(piece || case when piece_no <= cardinality(literals) then e'\x01' || piece_no || e'\x01' else '' end, '' order by piece_no)
+        select
+            string_agg(
+                piece || case when piece_no <= cardinality(literals) then e'\x01' || piece_no || e'\x01' else '' end,
+                '' order by piece_no
+            )
         from unnest(regexp_split_to_array(body, string_literal)) with ordinality as pieces (piece, piece_no)
     );
     skeleton := regexp_replace(skeleton, empty_set, e'\x03', 'g');
@@ -110,7 +120,9 @@ begin
             select distinct on (field)
                 decoded.field,
                 pairs.value_mark,
-                case when pairs.value_mark like e'\x01%' then literals[trim(e'\x01' from pairs.value_mark)::int] end as literal
+                case
+                    when pairs.value_mark like e'\x01%' then literals[trim(e'\x01' from pairs.value_mark)::int]
+                end as literal
             from pairs
             cross join lateral (
                 select {{ function_name('decode_literal') }}(pairs.key_literal, language) as field

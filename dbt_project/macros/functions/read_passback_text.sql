@@ -1,8 +1,9 @@
 {#
-  read_passback_text(source text) -> text[]: `passback_params` as it comes in a string; NULL where it is unreadable.
-  See read_literal_fields for the result.
+  read_passback_text(source text) -> text[]: `passback_params` as it comes in a string; NULL where
+  it is unreadable. See read_literal_fields for the result.
 
-  A text whose first key is in double quotes is tried as JSON first: repr writes such a key only when it holds an apostrophe.
+  A text whose first key is in double quotes is tried as JSON first: repr writes such a key only
+  when it holds an apostrophe.
 #}
 {% macro create_read_passback_text() -%}
 create or replace function {{ function_name('read_passback_text') }}(source text)

@@ -1,6 +1,7 @@
 {#
-  split_sourcedid(sourcedid text) -> text[]: {course key, block id} of a `<course key>:<host>-<block id>:<learner>`, NULL where one of the
-  four is missing or empty. Split from the right, for course keys hold colons and hosts hyphens; the course key is percent-decoded.
+  split_sourcedid(sourcedid text) -> text[]: {course key, block id} of a `<course key>:<host>-<block
+  id>:<learner>`, NULL where one of the four is missing or empty. Split from the right, for course
+  keys hold colons and hosts hyphens; the course key is percent-decoded.
 #}
 {% macro create_split_sourcedid() -%}
 create or replace function {{ function_name('split_sourcedid') }}(sourcedid text)

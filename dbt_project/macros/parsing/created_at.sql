@@ -1,12 +1,14 @@
 {#
   `created_at` as the API writes it -> timestamptz, NULL where it is no real date and time.
 
-  Accepted: YYYY-MM-DD, a space or T, HH:MM:SS, up to six decimals, then nothing, Z or an offset ±HH:MM (none means UTC); ASCII
-  digits only. PostgreSQL's own cast is lenient in some ways and raises in others, so the shape is looked at first (every digit taken
-  for a 0), then the ranges; only what passes both is cast.
+  Accepted: YYYY-MM-DD, a space or T, HH:MM:SS, up to six decimals, then nothing, Z or an offset
+  ±HH:MM (none means UTC); ASCII digits only. PostgreSQL's own cast is lenient in some ways and
+  raises in others, so the shape is looked at first (every digit taken for a 0), then the ranges;
+  only what passes both is cast.
 
   `text_sql`   an SQL expression: the text
-  `shape_sql`  an SQL expression: translate(text, '0123456789', '0000000000'), computed once beforehand
+  `shape_sql`  an SQL expression: translate(text, '0123456789', '0000000000'), computed once
+  beforehand
 #}
 {% macro parse_created_at(text_sql, shape_sql) -%}
     {%- set year = 'substr(' ~ text_sql ~ ', 1, 4)::int' -%}

@@ -1,6 +1,7 @@
 {#
-  Ends a CTE so that PostgreSQL computes its expressions once for each row, instead of once for each use further down. `limit all` limits
-  nothing and, unlike other fences, lets parallel workers do the computing.
+  Ends a CTE so that PostgreSQL computes its expressions once for each row, instead of once for each
+  use further down. `limit all` limits nothing and, unlike other fences, lets parallel workers do
+  the computing.
 #}
 {% macro fence() -%}
     limit all

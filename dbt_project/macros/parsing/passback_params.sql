@@ -3,12 +3,14 @@
 
       {kinds, oauth_consumer_key, lis_result_sourcedid, lis_outcome_service_url}
 
-  where `kinds` has a letter for each of the three fields: s a string (its text follows), n None or null, m missing, x a value of
-  another type. NULL where the value is neither an object, nor the repr of a Python dict, nor the text of a JSON object.
+  where `kinds` has a letter for each of the three fields: s a string (its text follows), n None or
+  null, m missing, x a value of another type. NULL where the value is neither an object, nor the
+  repr of a Python dict, nor the text of a JSON object.
 
-  What the grader sends nearly always is the repr of a dict with the three fields in their order, all of them strings, without escapes. Cut
-  at its quotes and written again around the pieces it must be the same text, so every quote was a delimiter. Anything
-  else goes to the function read_passback_text, which takes thirty times as long.
+  What the grader sends nearly always is the repr of a dict with the three fields in their order,
+  all of them strings, without escapes. Cut at its quotes and written again around the pieces it
+  must be the same text, so every quote was a delimiter. Anything else goes to the function
+  read_passback_text, which takes thirty times as long.
 #}
 {% macro parse_passback_params(json_sql, text_sql, parts_sql) -%}
     {%- set fields = ['oauth_consumer_key', 'lis_result_sourcedid', 'lis_outcome_service_url'] -%}
@@ -36,7 +38,10 @@
 {%- endmacro %}
 
 
-{# `is_correct` (jsonb) -> 'null', 'false' or 'true'; NULL where it is none of them. Missing counts as null, 0.0 and 1.0 as 0 and 1. #}
+{#
+  `is_correct` (jsonb) -> 'null', 'false' or 'true'; NULL where it is none of them. Missing counts
+  as null, 0.0 and 1.0 as 0 and 1.
+#}
 {% macro parse_verdict(json_sql) -%}
     case
         when coalesce(jsonb_typeof({{ json_sql }}), 'null') = 'null' then 'null'

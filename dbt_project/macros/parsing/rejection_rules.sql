@@ -1,7 +1,8 @@
 {#
-  The rules, in the order in which reasons are listed: a reason, and the condition on a parsed record under which it applies. A reason
-  needs true; NULL is none. `not_an_object` stands alone, so the others are judged for objects only. The names are columns of
-  the CTE `fields` in stg_grader__attempts.
+  The rules, in the order in which reasons are listed: a reason, and the condition on a parsed
+  record under which it applies. A reason needs true; NULL is none. `not_an_object` stands alone, so
+  the others are judged for objects only. The names are columns of the CTE `fields` in
+  stg_grader__attempts.
 #}
 {% macro rejection_rules() -%}
     {{ return([

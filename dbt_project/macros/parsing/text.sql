@@ -1,6 +1,6 @@
 {#
-  True for a text of nothing but white space (Unicode's White_Space and the ASCII separators 1C-1F, as Python's str.isspace).
-  The first character decides nearly always.
+  True for a text of nothing but white space (Unicode's White_Space and the ASCII separators 1C-1F,
+  as Python's str.isspace). The first character decides nearly always.
 #}
 {% macro is_blank(text_sql) -%}
     {%- set space = '\\0009\\000A\\000B\\000C\\000D\\001C\\001D\\001E\\001F\\0020\\0085\\00A0\\1680\\2000\\2001\\2002'
@@ -15,7 +15,10 @@
 {%- endmacro %}
 
 
-{# True for a text of more than `most` characters. The number of bytes, which is at hand, decides nearly always. #}
+{#
+  True for a text of more than `most` characters. The number of bytes, which is at hand, decides
+  nearly always.
+#}
 {% macro is_longer(text_sql, most) -%}
     (octet_length({{ text_sql }}) > {{ most }} and length({{ text_sql }}) > {{ most }})
 {%- endmacro %}

@@ -1,4 +1,7 @@
-{# One row for each condition that some row of `relation` breaks, with the number of such rows; see the generic test `holds`. #}
+{#
+  One row for each condition that some row of `relation` breaks, with the number of such rows; see
+  the generic test `holds`.
+#}
 {% macro broken_expressions(relation, expressions) -%}
 with counts as (
 
@@ -22,7 +25,10 @@ broken as (
     cross join lateral (
         values
         {%- for expression in expressions %}
-        ({{ dbt.string_literal(dbt.escape_single_quotes(expression)) }}, counts.broken_{{ loop.index }}){{ ',' if not loop.last }}
+        (
+            {{ dbt.string_literal(dbt.escape_single_quotes(expression)) }},
+            counts.broken_{{ loop.index }}
+        ){{ ',' if not loop.last }}
         {%- endfor %}
     ) as checks (expression, broken_rows)
 

@@ -1,3 +1,4 @@
+{#- Indexes: the key, by learner first; the learners of a day; what changed last. -#}
 {{ config(
     incremental_strategy='merge',
     unique_key=['user_id', 'course_key', 'activity_date'],
@@ -48,7 +49,8 @@ final as (
 
     group by attempts.user_id, coalesce(attempts.course_key, '(no course)'), attempts.activity_date
 
-    -- a day's rows beside each other on disk, as daily builds add them: days are what they are read by
+    -- a day's rows beside each other on disk, as daily builds add them: days are what they are read
+    -- by
     order by attempts.activity_date
 
 )

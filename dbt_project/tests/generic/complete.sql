@@ -1,4 +1,6 @@
-{# Columns that are never NULL, all judged in one pass over the rows. Fails with the number of NULLs. #}
+{#
+  Columns that are never NULL, all judged in one pass over the rows. Fails with the number of NULLs.
+#}
 {% test complete(model, columns) %}
 {{ config(fail_calc='coalesce(sum(broken_rows), 0)') }}
 {%- set expressions = [] -%}

@@ -1,6 +1,6 @@
 {#
-  The objects in a jsonb column have the known fields and no others. Gives a row for each field that is
-  new, or has vanished, in more than the accepted share of them.
+  The objects in a jsonb column have the known fields and no others. Gives a row for each field that
+  is new, or has vanished, in more than the accepted share of them.
 #}
 {% test fields_are_known(model, column_name, fields) %}
 {%- set known = "array['" ~ fields | join("', '") ~ "']" -%}

@@ -1,6 +1,7 @@
 {#
-  The columns together are unique, because a valid unique index on exactly them lets PostgreSQL store nothing else. Looking the
-  index up costs the same however long the table grows; counting the rows would cost more every day. Fails when the index is missing.
+  The columns together are unique, because a valid unique index on exactly them lets PostgreSQL
+  store nothing else. Looking the index up costs the same however long the table grows; counting the
+  rows would cost more every day. Fails when the index is missing.
 #}
 {% test unique_by_index(model, columns) %}
 select '{{ columns | join(', ') }}' as columns_without_unique_index

@@ -11,7 +11,8 @@ with learner_tasks as (
 
 ),
 
--- a row for each learner and day: of the days to compute, and of the 29 before, which the first of them looks back over
+-- a row for each learner and day: of the days to compute, and of the 29 before, which the first of
+-- them looks back over
 activity as (
 
     select

@@ -1,3 +1,7 @@
+{#-
+  Indexes: the key, led by its time; the attempts of a learner on a task, in their order; the attempts
+  of a day; what came last.
+-#}
 {{ config(
     materialized='incremental', full_refresh=false, incremental_strategy='publish',
     unique_key=['user_id', 'attempt_id'],
@@ -11,6 +15,10 @@
 
 {#- What a further record of the same attempt can correct. -#}
 {%- set correctable = ['oauth_consumer_key', 'lis_outcome_service_url', 'is_correct'] %}
+{%- set first_record_no = 'corrected.first_record_no' %}
+{%- if adds_to_itself() %}
+    {%- set first_record_no = 'coalesce(known.first_record_no, corrected.first_record_no)' %}
+{%- endif %}
 
 with staged as (
 
@@ -71,8 +79,7 @@ final as (
         corrected.course_key,
         corrected.block_id,
         {{ task_id('corrected') }} as task_id,
-        {{ 'coalesce(known.first_record_no, corrected.first_record_no)' if adds_to_itself() else 'corrected.first_record_no' }}
-            as first_record_no,
+        {{ first_record_no }} as first_record_no,
         corrected.record_no
 
     from corrected

@@ -17,7 +17,8 @@ with loads as (
 
 ),
 
--- a load without a receipt is newer than those with one; the number tells the planner how little that is
+-- a load without a receipt is newer than those with one; the number tells the planner how little
+-- that is
 staged as not materialized (
 
     select * from {{ ref('stg_grader__attempts') }}

@@ -1,3 +1,4 @@
+{#- Indexes: the key; what came last. -#}
 {{ config(
     materialized='incremental', full_refresh=false, incremental_strategy='publish',
     unique_key='rejected_record_id',

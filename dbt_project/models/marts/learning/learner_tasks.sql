@@ -1,3 +1,4 @@
+{#- Indexes: the key; what was solved on a day, without the table; what changed last. -#}
 {{ config(
     materialized='incremental', full_refresh=false, incremental_strategy='publish',
     unique_key=['user_id', 'task_id'],

@@ -1,3 +1,4 @@
+{#- Indexes: the key, which is the order of arrival; the records of a load. -#}
 {{ config(
     incremental_strategy='append',
     indexes=[
