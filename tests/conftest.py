@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -81,6 +82,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, _nothing_configured: None) 
 @pytest.fixture
 def warehouse(server: Warehouse) -> Iterator[Warehouse]:
     """An empty database of the test's own."""
+    with temporary_database(server) as warehouse:
+        yield warehouse
+
+
+@contextmanager
+def temporary_database(server: Warehouse) -> Iterator[Warehouse]:
+    """An empty database that is dropped at the end."""
     name = f"test_{secrets.token_hex(6)}"
     _administer(server, f"create database {name} template template0")
     try:
