@@ -1,7 +1,7 @@
 """The grader's API: one window of time -> the records it answers with.
 
-`GET {url}?client=…&client_key=…&start=…&end=…`, times in UTC, answers a JSON list. There is no paging and no
-documented limit, so a window that is refused or takes too long is requested in halves.
+`GET {url}?client=…&client_key=…&start=…&end=…`, times in UTC, answers a JSON list. There is no paging
+and no documented limit, so a window that is refused or takes too long is requested in halves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import requests
 import urllib3
 
 from ingestion.errors import ApiError, CancelledError
-from ingestion.faults import Fault, FaultError, of_exception, of_status, timed_out
+from ingestion.faults import Fault, of_exception, of_status, timed_out
 from ingestion.records import BrokenBodyError, Records, split
 from ingestion.redaction import Redactor
 from ingestion.windows import Window, format_instant, halves
@@ -36,8 +36,8 @@ _CHUNK = 1 << 16
 class Patience:
     """How long and how often to try; seconds, unless named otherwise.
 
-    `request` bounds one request from start to its last byte, however slowly that drips; `stalled` is for how
-    long a window may be tried, halved or not, without any part of it being answered.
+    `request` bounds one request up to its last byte, however slowly that drips; `stalled` bounds the
+    tries of a window, halved or not, without any part of it being answered.
     """
 
     connect: float = 10
@@ -50,7 +50,7 @@ class Patience:
     backoff: float = 1
     backoff_most: float = 30
     retry_after_most: float = 60
-    # A record in JSON within CSV can take six times its bytes, and PostgreSQL's COPY reads lines of up to 1 GiB.
+    # In the CSV a record can take six times its bytes, and COPY reads lines of up to 1 GiB.
     body_most: int = 128 * 1024 * 1024
     shortest: timedelta = timedelta(hours=1)
 
@@ -75,7 +75,7 @@ class Api:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the API answered for `window`. `fetched_at` (UTC) is when the request began: nothing later can be in it.
+    """What the API answered for `window`, requested at `fetched_at` (UTC).
 
     `size` is the body's length in bytes, `seconds` the time the successful request took.
     """
@@ -102,97 +102,82 @@ class GraderApi:
         Raises ApiError when any part of it can't be had; CancelledError soon after `stopped` is set.
         """
         work = _Work(stopped or threading.Event())
-        fault, failed = self._fetch_into(work, window, halved=False)
-        if fault is None:
+        try:
+            self._fetch(work, window, self.api.patience.tries)
             return work.answers
+        except Fault as error:
+            fault = error
         raise ApiError(
             Redactor([self.api.client_key])(
                 f"The grader's API at {self.api.label} could not be read: {fault.text}. status_code={fault.code} "
-                f"window={failed}. What to do: {fault.advice}."
+                f"window={work.failed}. What to do: {fault.advice}."
             ),
             fault.status_code,
-            failed,
+            work.failed or window,
         )
 
-    def _fetch_into(self, work: _Work, window: Window, halved: bool) -> tuple[Fault | None, Window]:
-        """Add the answers for `window`; returns the fault that stands, if any, and where."""
-        fault = self._retry(work, window, halved)
-        if fault is None:
-            work.advanced = time.monotonic()
-            return None, window
-        if not fault.halve or window.length / 2 < self.api.patience.shortest or self._is_stalled(work):
-            return fault, window
-        log.warning("The API failed on %s (%s): requesting its halves.", window, fault.text)
+    def _fetch(self, work: _Work, window: Window, tries: int) -> None:
+        """Add the answers for `window`, or those for its halves where that may help. Raises Fault."""
+        try:
+            self._retry(work, window, tries)
+            return
+        except Fault as fault:
+            work.failed = window
+            if not fault.halve or window.length / 2 < self.api.patience.shortest or self._is_stalled(work):
+                raise
+            log.warning("The API failed on %s (%s): requesting its halves.", window, fault.text)
         for half in halves(window):
-            fault, failed = self._fetch_into(work, half, halved=True)
-            if fault is not None:
-                return fault, failed
-        return None, window
+            self._fetch(work, half, self.api.patience.tries_when_halved)
 
     def _is_stalled(self, work: _Work) -> bool:
         return time.monotonic() - work.advanced >= self.api.patience.stalled
 
-    def _retry(self, work: _Work, window: Window, halved: bool) -> Fault | None:
-        """Request `window` until it is answered; returns the fault that stands, if any."""
-        patience = self.api.patience
+    def _retry(self, work: _Work, window: Window, tries: int) -> None:
+        """Request `window` until it is answered, at most `tries` times. Raises Fault."""
         for number in itertools.count(1):
             try:
-                self._request(work, window)
-                return None
-            except FaultError as error:
-                fault = error.fault
-            tries = patience.tries_when_halved if halved else patience.tries
-            if fault.timed_out:
-                tries = min(tries, patience.tries_on_timeout)
-            if not fault.retry or number >= tries or self._is_stalled(work):
-                return fault
-            seconds = self._backoff(fault, number)
-            log.warning(
-                "The API failed on %s (%s, status_code=%s): trying again in %.1f s.",
-                window,
-                fault.text,
-                fault.code,
-                seconds,
-            )
+                work.answers.append(self._request(work, window))
+                work.advanced = time.monotonic()
+                return
+            except Fault as fault:
+                most = min(tries, self.api.patience.tries_on_timeout) if fault.timed_out else tries
+                if not fault.retry or number >= most or self._is_stalled(work):
+                    raise
+                seconds = self._backoff(fault, number)
+                log.warning(
+                    "The API failed on %s (%s, status_code=%s): trying again in %.1f s.",
+                    window,
+                    fault.text,
+                    fault.code,
+                    seconds,
+                )
             work.sleep(seconds)
-        return None
 
     def _backoff(self, fault: Fault, number: int) -> float:
-        """Seconds to wait after the try of this number: what the API says, within bounds, or exponential with jitter."""
+        """Seconds to wait after try `number`: what the API says, within bounds, else exponential."""
         patience = self.api.patience
         if fault.wait is not None:
             return min(fault.wait, patience.retry_after_most)
         jitter = random.uniform(0, patience.backoff)  # noqa: S311 no secret depends on it
         return min(patience.backoff * 2.0 ** (number - 1), patience.backoff_most) + jitter
 
-    def _request(self, work: _Work, window: Window) -> None:
-        """One request, whose answer is added to `work`. Raises FaultError."""
+    def _request(self, work: _Work, window: Window) -> Answer:
+        """One request. Raises Fault."""
         fetched_at, began = self._now(), time.monotonic()
-        fault: Fault | None = None
         try:
             body = self._receive(work, window, began + self.api.patience.request)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            fault = of_exception(error)
-        if fault is not None:
-            raise FaultError(fault)
-        size = len(body)
-        try:
-            # One at a time: it is the processor's work, and several bodies cut up at once would only add up
-            # in memory.
+            size = len(body)
+            # One at a time: several bodies cut up at once would only add up in memory.
             with self._splitting:
                 records = split(body)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise of_exception(error) from None
         except BrokenBodyError as error:
-            advice = (
-                "run again later; if it goes on, ask the API's operator"
-                if error.cut_short
-                else "check API_URL"
-            )
-            fault = Fault(
+            advice = Fault.advice if error.cut_short else "check API_URL"
+            raise Fault(
                 f"it answered with {error}", 200, advice, retry=error.cut_short, halve=error.cut_short
-            )
-        if fault is not None:
-            raise FaultError(fault)
-        work.answers.append(Answer(window, records, fetched_at, size, time.monotonic() - began))
+            ) from None
+        return Answer(window, records, fetched_at, size, time.monotonic() - began)
 
     def _receive(self, work: _Work, window: Window, deadline: float) -> bytearray:
         patience = self.api.patience
@@ -211,19 +196,15 @@ class GraderApi:
             allow_redirects=False,
         ) as response:
             if response.status_code != requests.codes.ok:
-                raise FaultError(
-                    of_status(response.status_code, response.headers.get("Retry-After"), self._now())
-                )
+                raise of_status(response.status_code, response.headers.get("Retry-After"), self._now())
             # Not iter_content: it waits until a chunk is full, however slowly the bytes come in.
             while chunk := response.raw.read1(_CHUNK, decode_content=True):
                 body += chunk
                 work.sleep(0)
                 if len(body) > patience.body_most:
-                    raise FaultError(
-                        Fault(f"its answer is over {patience.body_most:,} bytes", 200, halve=True)
-                    )
+                    raise Fault(f"its answer is over {patience.body_most:,} bytes", 200, halve=True)
                 if time.monotonic() > deadline:
-                    raise FaultError(timed_out(f"its answer was not whole after {patience.request:g} s"))
+                    raise timed_out(f"its answer was not whole after {patience.request:g} s")
         return body
 
     def _session(self) -> requests.Session:
@@ -240,9 +221,10 @@ class GraderApi:
 
 @dataclass
 class _Work:
-    """One call of `fetch`: the answers so far, when the last one came, whether they are still wanted."""
+    """One call of `fetch`: the answers so far, when the last came, which window failed last."""
 
     stopped: threading.Event
+    failed: Window | None = None
     answers: list[Answer] = field(default_factory=list)
     advanced: float = field(default_factory=time.monotonic)
 

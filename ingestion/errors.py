@@ -1,7 +1,7 @@
 """What can go wrong between the API and committed raw rows.
 
-Every message says what failed, where, and what to do. No error holds a secret: not in its text or arguments,
-nor in `__cause__` or `__context__` (raisers leave their `except` block first).
+Every message says what failed, where, and what to do. No error holds a secret: not in its text or
+arguments, nor in `__cause__` or `__context__` (raisers leave their `except` block first).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class WarehouseError(IngestionError):
 
 
 class LoadError(IngestionError):
-    """A load did not reach the warehouse as a whole; the next run removes what is left of it and fetches again."""
+    """A load did not reach the warehouse; the next run removes what is left of it and fetches again."""
 
 
 class CancelledError(IngestionError):
@@ -43,7 +43,7 @@ class CancelledError(IngestionError):
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An exception and all behind it: what it was raised from, what it wraps in its arguments or its `reason`."""
+    """An exception and all behind it: what it was raised from, what it wraps."""
     seen: set[int] = set()
     stack = [error]
     while stack:

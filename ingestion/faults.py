@@ -1,4 +1,4 @@
-"""What may go wrong with one request: its description, and whether a retry or a shorter window may help."""
+"""What may go wrong with one request, and whether a retry or a shorter window may help."""
 
 from __future__ import annotations
 
@@ -24,9 +24,13 @@ _ADVICE = {
 }
 
 
-@dataclass(frozen=True)
-class Fault:
-    """One failed try. `text` says what happened, `advice` what to do; neither holds a secret."""
+@dataclass(eq=False)
+class Fault(Exception):
+    """One failed try. `text` says what happened, `advice` what to do; neither holds a secret.
+
+    `retry` and `halve`: another try, or requests for the window's halves, may help. `wait`: so many
+    seconds the API wants to be left alone.
+    """
 
     text: str
     status_code: int | None = None
@@ -40,14 +44,6 @@ class Fault:
     def code(self) -> str:
         """The status code as messages show it."""
         return "none" if self.status_code is None else str(self.status_code)
-
-
-class FaultError(Exception):
-    """Carries a fault through the retries."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(fault.text)
-        self.fault = fault
 
 
 def of_status(code: int, retry_after: str | None, now: datetime) -> Fault:

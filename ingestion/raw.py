@@ -1,7 +1,7 @@
 """The raw schema: its tables, what is whole in it, what time it covers.
 
-Only rows whose `_dlt_load_id` is in `raw._dlt_loads` (dlt's own table) with status 0 belong to a completed load; all others
-are left from loads that never ended. Callers hold the lock that lets one ingest run at a time.
+Only rows whose `_dlt_load_id` is in `raw._dlt_loads` (dlt's own table) with status 0 belong to a
+completed load. Callers hold the lock that lets one ingest run at a time.
 """
 
 from __future__ import annotations
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCHEMA = "raw"
-# PostgreSQL numbers the rows of raw.attempts as they come in: the order of loads, answers, and records within
-# an answer.
+# PostgreSQL numbers the rows of raw.attempts as they come in: by load, answer, and place in the answer.
 _TABLES = {
     "attempts": {
         "record": "jsonb not null",
@@ -51,7 +50,7 @@ _TABLES = {
 }
 # What earlier versions called it.
 _OLD_WATERMARK = "settled"
-# For all that reads the records that came in last: dbt's incremental models, and the removal of unfinished loads.
+# For what reads the newest records: dbt's incremental models, and the removal of unfinished loads.
 _INDEX = "attempts_record_no"
 
 
@@ -98,7 +97,7 @@ def is_there(warehouse: Warehouse) -> bool:
 def open_round(cursor: Cursor, asked: Window) -> tuple[str, list[Window]]:
     """The id of the pass over `asked` that is to be made, and the windows it still has to fetch.
 
-    That is the latest pass over exactly this window, if it was left unfinished, and a new one over all of it otherwise.
+    That is the latest pass over exactly this window if it was left unfinished, else a new one.
     """
     cursor.execute(
         """
@@ -120,7 +119,7 @@ def open_round(cursor: Cursor, asked: Window) -> tuple[str, list[Window]]:
 def _wait_for_writers(cursor: Cursor) -> None:
     """Wait until no transaction is open that has written here.
 
-    The server may still be at work for a client that was killed, and what it commits later would not be noticed.
+    The server may still be at work for a killed client, and what it commits later would go unnoticed.
     """
     for table in ("attempts", "fetches", "_dlt_loads"):
         if _exists(cursor, table):
@@ -128,38 +127,35 @@ def _wait_for_writers(cursor: Cursor) -> None:
 
 
 def _summarize(cursor: Cursor) -> None:
-    """Bring the index on the records' numbers up to date, if this account owns it; autovacuum may not have come to it yet.
-
-    The records of the load that is about to come don't need it: what reads the newest records reads all of them.
-    """
+    """Bring the index up to date if this account owns it: autovacuum may not have come to it yet."""
     cursor.execute(
         """
-        select c.oid from pg_catalog.pg_class c
+        select brin_summarize_new_values(c.oid) from pg_catalog.pg_class c
         where c.oid = to_regclass(%s) and pg_has_role(c.relowner, 'usage')
         """,
         (f"{SCHEMA}.{_INDEX}",),
     )
-    for (index,) in cursor.fetchall():
-        cursor.execute("select brin_summarize_new_values(%s::regclass)", (index,))
 
 
 def _remove_unfinished(cursor: Cursor) -> int:
     """Remove the rows of loads that are not in `raw._dlt_loads`; returns how many records that were.
 
-    Only records after the watermark are read, so the cost does not grow with history. All are read only when a load in
-    `raw.fetches` is unfinished and has none of the new records.
+    Only records after the watermark are read, so the cost does not grow with history; all are read
+    only when an unfinished load in `raw.fetches` has none of these.
     """
     whole = set(_completed_loads(cursor))
     cursor.execute("select coalesce(max(record_no), 0) from raw.watermark")
     watermark = cursor.fetchall()[0][0]
     cursor.execute("select distinct _dlt_load_id from raw.attempts where record_no > %s", (watermark,))
     broken = {load_id for (load_id,) in cursor.fetchall()} - whole
-    removed = _delete(cursor, "attempts", broken, watermark)
+    removed = _delete_attempts(cursor, broken, watermark) if broken else 0
     cursor.execute("select distinct _dlt_load_id from raw.fetches")
     stray = {load_id for (load_id,) in cursor.fetchall()} - whole
     # Loads that were completed and are no longer in raw._dlt_loads: their records may be anywhere.
-    removed += _delete(cursor, "attempts", stray - broken)
-    _delete(cursor, "fetches", stray)
+    if stray - broken:
+        removed += _delete_attempts(cursor, stray - broken, 0)
+    if stray:
+        cursor.execute("delete from raw.fetches where _dlt_load_id = any(%s)", (list(stray),))
     if removed:
         log.warning("Removed %d records of %d loads that never ended.", removed, len(broken | stray))
     return removed
@@ -172,14 +168,9 @@ def _completed_loads(cursor: Cursor) -> list[str]:
     return [load_id for (load_id,) in cursor.fetchall()]
 
 
-def _delete(cursor: Cursor, table: str, load_ids: set[str], after: int | None = None) -> int:
-    if not load_ids:
-        return 0
-    statement = f"delete from {SCHEMA}.{table} where _dlt_load_id = any(%s)"  # noqa: S608 our own names
-    if after is None:
-        cursor.execute(statement, (list(load_ids),))
-    else:
-        cursor.execute(f"{statement} and record_no > %s", (list(load_ids), after))
+def _delete_attempts(cursor: Cursor, load_ids: set[str], after: int) -> int:
+    statement = "delete from raw.attempts where _dlt_load_id = any(%s) and record_no > %s"
+    cursor.execute(statement, (list(load_ids), after))
     return int(cursor.rowcount)
 
 
@@ -203,8 +194,7 @@ def _check_encoding(cursor: Cursor) -> None:
 
 
 def _create(cursor: Cursor) -> None:
-    # Each is looked for first: `create … if not exists` wants the privilege to create even where nothing is
-    # to be done.
+    # `create … if not exists` would want the privilege to create even where nothing is to be done.
     cursor.execute("select to_regnamespace(%s) is null", (SCHEMA,))
     if cursor.fetchall()[0][0]:
         cursor.execute(f"create schema {SCHEMA}")
@@ -212,20 +202,18 @@ def _create(cursor: Cursor) -> None:
         cursor.execute(f"alter table {SCHEMA}.{_OLD_WATERMARK} rename to watermark")
     is_renumbered = False
     for table, columns in _TABLES.items():
-        if not _exists(cursor, table):
-            definition = ", ".join(f"{name} {kind}" for name, kind in columns.items())
-            cursor.execute(f"create table {SCHEMA}.{table} ({definition})")
-            continue
+        is_new = not _exists(cursor, table)
+        if is_new:
+            cursor.execute(f"create table {SCHEMA}.{table} ()")
         cursor.execute(
             "select attname from pg_catalog.pg_attribute"
             " where attrelid = to_regclass(%s) and attnum > 0 and not attisdropped",
             (f"{SCHEMA}.{table}",),
         )
         there = {name for (name,) in cursor.fetchall()}
-        for name, kind in columns.items():
-            if name not in there:
-                cursor.execute(f"alter table {SCHEMA}.{table} add column {name} {kind}")
-                is_renumbered |= (table, name) == ("attempts", "record_no")
+        for name in [name for name in columns if name not in there]:
+            cursor.execute(f"alter table {SCHEMA}.{table} add column {name} {columns[name]}")
+        is_renumbered |= table == "attempts" and not is_new and "record_no" not in there
     if not _exists(cursor, _INDEX):
         cursor.execute(
             f"create index {_INDEX} on {SCHEMA}.attempts using brin (record_no) with (autosummarize = on)"
@@ -234,18 +222,14 @@ def _create(cursor: Cursor) -> None:
     if not cursor.fetchall()[0][0]:
         cursor.execute("insert into raw.watermark (record_no) values (0)")
     if is_renumbered:
-        _warn_of_new_numbers(cursor)
-
-
-def _warn_of_new_numbers(cursor: Cursor) -> None:
-    """The marts go by the records' numbers, and those they have seen are gone."""
-    cursor.execute("update raw.watermark set record_no = 0")
-    cursor.execute("select exists (select from raw.attempts)")
-    if cursor.fetchall()[0][0]:
-        log.warning(
-            "The records in raw.attempts had no numbers (record_no) and were given new ones."
-            " What to do: `make build FULL_REFRESH=1` once, so that the marts go by the new ones."
-        )
+        # The marts go by the records' numbers, and those they have seen are gone.
+        cursor.execute("update raw.watermark set record_no = 0")
+        cursor.execute("select exists (select from raw.attempts)")
+        if cursor.fetchall()[0][0]:
+            log.warning(
+                "The records in raw.attempts had no numbers (record_no) and were given new ones."
+                " What to do: `make build FULL_REFRESH=1` once, so that the marts go by the new ones."
+            )
 
 
 def _exists(cursor: Cursor, relation: str) -> bool:

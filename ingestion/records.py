@@ -1,8 +1,8 @@
 """An answer's body -> the text of each record, as jsonb can hold it.
 
-Records are cut out of the body, not decoded and encoded again, so each stays as the API wrote it, with two exceptions.
-NUL characters and lone surrogates become U+FFFD. A record that PostgreSQL's jsonb has no room for (see `_fits_jsonb`),
-or that is JSON only by a lenient reading (NaN, Infinity, raw control characters), becomes a JSON string of its text.
+Records are cut out of the body and stay as the API wrote them, but NUL characters and lone surrogates
+become U+FFFD. A record that jsonb has no room for (see `_fits_jsonb`), or that is JSON only by a lenient
+reading (NaN, Infinity, raw control characters), becomes a JSON string of its text.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import codecs
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -19,18 +20,18 @@ import msgspec
 
 # A byte that no text of a record holds, so it can stand between them.
 SEPARATOR = b"\x01"
-# Python's reader of JSON stops at about 1,000 levels, so deeper texts can't be checked here. PostgreSQL's default
+# Python reads JSON of about 1,000 levels, so deeper texts can't be checked here. PostgreSQL's default
 # max_stack_depth of 2 MB is enough for several thousand.
 DEPTH_MOST = 900
-# The limits of PostgreSQL's numeric ("Numeric Types" in its manual), and of the exponents that all its versions read.
+# The limits of PostgreSQL's numeric, and of the exponents that all its versions read.
 DIGITS_BEFORE_POINT_MOST = 131_072
 DIGITS_AFTER_POINT_MOST = 16_383
 EXPONENT_MOST = 2**30 - 2
-# One jsonb value can take 256 MiB. A container or a number takes up to 16 bytes besides its text, so a text that is
-# short, or of few values, always fits.
+# One jsonb value can take 256 MiB. A container or a number takes up to 16 bytes besides its text, so a
+# text that is short, or of few values, always fits.
 _ALWAYS_FITS = 32 << 20
 _VALUES_MOST = 4 << 20
-# Up to this length, only a number with an exponent can be a problem: nesting needs two brackets a level.
+# Up to this length only an exponent can be a problem: nesting needs two brackets a level.
 _SHORT = 2 * DEPTH_MOST
 
 # Escapes of NUL, of a pair of surrogates or of a lone one, unless the backslash is itself escaped.
@@ -43,14 +44,12 @@ _ESCAPE_LENGTH, _PAIR_LENGTH = 6, 12
 _REPLACED = b"\\uFffD"
 _REPLACED_RAW = "\ufffd".encode()
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},]|[^\[\]{},"]+|"', re.DOTALL)
-# A too deep text is not read by Python, which would refuse these.
-_CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 # Without an exponent of four digits, a number out of range has a run of at least this many digits.
 _MANY_DIGITS = DIGITS_AFTER_POINT_MOST - 999
 _LONG_NUMBER = re.compile(rb"(?<![0-9])[0-9]{%d}" % _MANY_DIGITS)
 _LONG_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{4,}(?:[ \t\r\n,\]}]|\Z)")
-# What a number ends with, told by a search that is ten times as fast: each digit as 0, each byte after a number as a comma.
+# With digits as 0 and all that may follow a number as a comma, most bodies need no regular expression.
 _NUMBER_BYTES = bytes.maketrans(b"123456789 \t\r\n]}", b"000000000,,,,,,")
 _MANY_DIGITS_END = b"0000,"
 _ESCAPE = re.compile(rb"\\.", re.DOTALL)
@@ -68,7 +67,7 @@ _DECODER = msgspec.json.Decoder(list[Raw])
 
 
 class BrokenBodyError(Exception):
-    """The body is no list of records. `cut_short` says that another request may help; the text holds none of the body."""
+    """The body is no list of records; its text is not quoted. `cut_short`: another request may help."""
 
     def __init__(self, message: str, cut_short: bool) -> None:
         super().__init__(message)
@@ -77,7 +76,7 @@ class BrokenBodyError(Exception):
 
 @dataclass(frozen=True)
 class Records:
-    """The records of one answer, in the API's order: one UTF-8 JSON text each, without control characters but white space.
+    """The records of one answer, in the API's order: one UTF-8 JSON text each.
 
     `repaired` counts those with replaced characters, `kept_as_text` those that became a JSON string.
     """
@@ -105,8 +104,8 @@ def split(body: bytes | bytearray) -> Records:
         body = _SUSPECT_ESCAPE.sub(_replace_escape, body)
         is_repaired = _REPLACED in body
     if 0x00 not in body and SEPARATOR not in body:
-        texts = _cut(body)
-        if texts is not None:
+        with suppress(msgspec.MsgspecError, RecursionError):
+            texts = _DECODER.decode(body)
             repaired = sum(_REPLACED in as_bytes(text) for text in texts) if is_repaired else 0
             storable, kept_as_text = _make_storable(body, texts)
             return Records(storable, repaired, kept_as_text)
@@ -124,9 +123,7 @@ def as_json_string(text: bytes) -> bytes:
 
 
 def _check_is_list(body: bytes | bytearray) -> None:
-    head = bytes(body[:4096]).lstrip(_BLANK)[:1]
-    if not head:
-        head = bytes(body.lstrip(_BLANK)[:1])
+    head = bytes(body.lstrip(_BLANK)[:1])
     if head == b"[":
         return
     if not head:
@@ -161,13 +158,6 @@ def _replace_escape(match: re.Match[bytes]) -> bytes:
         # The backslash is escaped, so this is no escape, and what would be its second half stands alone.
         return escape[:_ESCAPE_LENGTH] + (_REPLACED if len(escape) == _PAIR_LENGTH else b"")
     return escape if len(escape) == _PAIR_LENGTH else _REPLACED
-
-
-def _cut(body: bytes | bytearray) -> list[Raw] | None:
-    try:
-        return _DECODER.decode(body)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
 
 
 def _make_storable(body: bytes | bytearray, texts: Sequence[Raw]) -> tuple[Sequence[bytes | Raw], int]:
@@ -225,7 +215,7 @@ def _split_leniently(body: bytes) -> Records:
     for element in _elements(body):
         text = element.replace(b"\x00", _REPLACED_RAW)
         repaired += text != element or _REPLACED in text
-        is_json = not _CONTROL.search(text) and _is_json(text, strict=True)
+        is_json = _is_json(text, strict=True)
         if not is_json and not _is_json(text, strict=False):
             raise BrokenBodyError("a list with an element that is not JSON", cut_short=True)
         if not is_json or not _fits_jsonb(text):
@@ -270,13 +260,13 @@ def _elements(body: bytes) -> Iterator[bytes]:
 def _is_json(text: bytes, strict: bool) -> bool:
     """Whether Python's reader takes it; not strictly, it takes NaN, Infinity and raw control characters too.
 
-    What is nested deeper than it reads counts as JSON; `_fits_jsonb` refuses that.
+    What is nested deeper than it reads is taken only not strictly, so that it is kept as text.
     """
     constant: Callable[[str], Any] = _refuse if strict else str
     try:
         json.loads(text.decode(), strict=strict, parse_int=str, parse_float=str, parse_constant=constant)
     except RecursionError:
-        return True
+        return not strict
     except ValueError:
         return False
     return True

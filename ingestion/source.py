@@ -1,32 +1,69 @@
-"""The dlt source: fetched answers of the grader's API -> `raw.attempts` and `raw.fetches`.
+"""The dlt source of the grader's API, and how it is loaded: fetched answers -> `raw.attempts` and `raw.fetches`.
 
-What is fetched: `GET {API_URL}?client=…&client_key=…&start=…&end=…`, one request for each day of the windows asked for.
-There is no paging, no cursor and no id: a day that is refused or too slow is requested in halves (`ingestion.api`).
+What is fetched: `GET {API_URL}?client=…&client_key=…&start=…&end=…`, one request for each day of the
+windows asked for. There is no paging, no cursor and no id: a day that is refused or too slow is
+requested in halves (`ingestion.api`).
 
-Load mode: append. The API has no key to merge by, and the same record may come again, corrected or not; every version is
-kept as it came, and dbt decides which one counts. dlt's incremental loading isn't used either: which time is covered is
-read from `raw.fetches` of completed loads (`ingestion.raw`), so that the warehouse alone holds state and any machine can go on.
+Load mode: append. The API has no key to merge by, and a record may come again, corrected or not; every
+version is kept as it came, and dbt decides which one counts. What time is covered is read from
+`raw.fetches` of completed loads (`ingestion.raw`) instead of dlt's incremental state: the warehouse
+alone holds state, so that any machine can go on.
 
-Data flow: window -> answer -> texts of its records, in a file of their own -> one CSV file a load, in order of arrival ->
-dlt's load package -> COPY into `raw.attempts` (`record` as jsonb, verbatim), beside one row of `raw.fetches` for each answer.
-A CSV is imported rather than dictionaries yielded: parsing and writing each record again would take five times as long.
+Data flow: window -> answer -> texts of its records, put aside in a file -> one CSV file a load, in
+order of arrival -> dlt's load package -> COPY into `raw.attempts` (`record` as jsonb, verbatim), and one
+row of `raw.fetches` for each answer. A CSV is imported rather than dictionaries yielded, because parsing
+and writing each record again would take five times as long.
 
-How to run it: `make ingest`, or `python -m orchestration ingest --start … --end …`; from Python, `ingestion.pipeline.ingest`.
+How to run it: `make ingest`, or `python -m orchestration ingest --start … --end …`; from Python,
+`ingestion.pipeline.ingest`. Afterwards `dlt pipeline --pipelines-dir FOLDER grader info` (also `trace`,
+`schema`, `load-package`) shows the last load; that folder holds no records and no secret, and nothing
+depends on it.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import shutil
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import dlt
+import psycopg2
 
 from ingestion.api import Answer
+from ingestion.errors import LoadError, causes
+from ingestion.raw import SCHEMA
 from ingestion.records import SEPARATOR
+from ingestion.redaction import Redactor
+from ingestion.warehouse import Warehouse
 from ingestion.windows import Window
+
+log = logging.getLogger(__name__)
+
+NAME = "grader"
+# Environment variables come before all other settings of dlt's, those in the user's home included:
+# https://dlthub.com/docs/general-usage/credentials/setup
+_SETTINGS = {
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "RUNTIME__LOG_LEVEL": "CRITICAL",
+    "RUNTIME__INTERCEPT_SIGNALS": "false",
+    "PROVIDERS__ENABLE_AIRFLOW_SECRETS": "false",
+    # Only the warehouse knows what was loaded; a state restored from it could even change the dataset.
+    "RESTORE_FROM_DESTINATION": "false",
+    "DATA_WRITER__DISABLE_COMPRESSION": "true",
+    "EXTRACT__WORKERS": "1",
+    "NORMALIZE__WORKERS": "1",
+    "LOAD__WORKERS": "1",
+    # A COPY whose commit was not acknowledged may have happened, so no job is ever tried twice.
+    "LOAD__RAISE_ON_MAX_RETRIES": "1",
+    "LOAD__DELETE_COMPLETED_JOBS": "true",
+}
 
 _ATTEMPTS: dict[str, Any] = {
     "record": {"data_type": "json", "nullable": False},
@@ -51,22 +88,15 @@ _BYTES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
-class Pass:
-    """Why a slice is fetched: the whole window asked for, and the id of this pass over it."""
-
-    window: Window
-    round: str
-
-
-@dataclass(frozen=True)
 class Fetched:
-    """One answer whose records wait in `file`: their texts as CSV fields, without the outer quotes, with SEPARATOR between.
+    """One answer, whose records wait in `file` as CSV fields without the outer quotes, SEPARATOR between.
 
-    `size` is the body's length in bytes, as answered.
+    `asked` is the whole window asked for, `round` the id of the pass over it, `size` the body's length.
     """
 
     window: Window
-    asked: Pass
+    asked: Window
+    round: str
     fetched_at: datetime
     file: Path
     records: int
@@ -77,7 +107,7 @@ class Fetched:
 
 @dlt.source(name="grader")
 def grader(answers: list[Fetched], csv_file: Path) -> Any:
-    """The answers of one load, as the resources `attempts` and `fetches`; `csv_file` is a new file for dlt to import."""
+    """The answers of one load; `csv_file` is written for dlt to import."""
 
     @dlt.resource(write_disposition="append", columns=_ATTEMPTS)
     def attempts() -> Iterator[Any]:
@@ -95,9 +125,9 @@ def grader(answers: list[Fetched], csv_file: Path) -> Any:
                 "window_end": answer.window.end,
                 "records": answer.records,
                 "fetched_at": answer.fetched_at,
-                "asked_start": answer.asked.window.start,
-                "asked_end": answer.asked.window.end,
-                "round": answer.asked.round,
+                "asked_start": answer.asked.start,
+                "asked_end": answer.asked.end,
+                "round": answer.round,
                 "repaired": answer.repaired,
                 "kept_as_text": answer.kept_as_text,
             }
@@ -105,7 +135,7 @@ def grader(answers: list[Fetched], csv_file: Path) -> Any:
     return attempts, fetches
 
 
-def put_aside(answer: Answer, asked: Pass, file: Path) -> Fetched:
+def put_aside(answer: Answer, asked: Window, round_id: str, file: Path) -> Fetched:
     """Write the answer's records to the new file `file`, where they wait for their load. Raises OSError."""
     texts = answer.records.texts
     with file.open("xb") as waiting:
@@ -117,6 +147,7 @@ def put_aside(answer: Answer, asked: Pass, file: Path) -> Fetched:
     return Fetched(
         window=answer.window,
         asked=asked,
+        round=round_id,
         fetched_at=answer.fetched_at,
         file=file,
         records=len(texts),
@@ -139,3 +170,73 @@ def write_csv(path: Path, answers: Iterable[Fetched], load_id: str) -> None:
                 while chunk := waiting.read(_BYTES_AT_ONCE):
                     rows.write(chunk.replace(SEPARATOR, row_end + b'"'))
             rows.write(row_end)
+
+
+def load(warehouse: Warehouse, answers: list[Fetched], work_dir: Path) -> str:
+    """Load the answers as one load and remove their files; returns its id. Raises LoadError."""
+    began = time.monotonic()
+    csv_file = work_dir / "attempts.csv"
+    failure: BaseException | None = None
+    try:
+        with _settings(work_dir):
+            pipeline = dlt.pipeline(
+                NAME,
+                pipelines_dir=str(work_dir),
+                destination=dlt.destinations.postgres(
+                    warehouse.dlt_url(), create_indexes=False, destination_name="warehouse"
+                ),
+                dataset_name=SCHEMA,
+            )
+            load_id = pipeline.run(grader(answers, csv_file)).loads_ids[0]
+    except Exception as error:  # noqa: BLE001 dlt's own hold the URL with the password
+        failure = _load_failure(warehouse, work_dir, error)
+        # What dlt keeps of a failed load holds records.
+        shutil.rmtree(work_dir / NAME, ignore_errors=True)
+    finally:
+        csv_file.unlink(missing_ok=True)
+        for answer in answers:
+            answer.file.unlink(missing_ok=True)
+    if failure is not None:
+        raise failure
+    log.info(
+        "Loaded %d records of %d answers as load %s in %.2f s.",
+        sum(answer.records for answer in answers),
+        len(answers),
+        load_id,
+        time.monotonic() - began,
+    )
+    return load_id
+
+
+def _load_failure(warehouse: Warehouse, work_dir: Path, error: Exception) -> BaseException:
+    """The error to raise for one of dlt's: the words of what is behind it, without the password."""
+    chain = list(causes(error))
+    why = f"{type(chain[-1]).__name__}: {chain[-1]}"
+    for link in chain:
+        if isinstance(link, KeyboardInterrupt):
+            return KeyboardInterrupt()
+        if isinstance(link, psycopg2.Error):
+            why = f"{link.diag.message_primary or link} (SQLSTATE {link.pgcode})"
+        elif isinstance(link, OSError):
+            why = f"{link.strerror or type(link).__name__} in {work_dir}"
+    why = Redactor([warehouse.password])(" ".join(why.split())[:500])
+    return LoadError(
+        f"A load into {warehouse.label} failed: {why}. "
+        "What to do: correct that and run again; what was not loaded is fetched again."
+    )
+
+
+@contextmanager
+def _settings(work_dir: Path) -> Iterator[None]:
+    """Keep the user's settings for other pipelines away from dlt."""
+    ours = {**_SETTINGS, "DLT_PROJECT_DIR": str(work_dir)}
+    theirs = {name: os.environ.get(name) for name in ours}
+    os.environ.update(ours)
+    try:
+        yield
+    finally:
+        for name, value in theirs.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
     from psycopg2.sql import Composable
 
+OLDEST_POSTGRES = 15
+
 
 def sentence(error: psycopg2.Error) -> str:
     """What libpq or PostgreSQL said, on one line and with an end, so that advice can follow."""
@@ -70,10 +72,10 @@ class Warehouse:
     def session(
         self, application_name: str = "grader-elt", autocommit: bool = False, **options: Any
     ) -> Iterator[Cursor]:
-        """A cursor on a connection of its own, with times in UTC; its work is committed when the block ends well.
+        """A cursor on a connection of its own, times in UTC; committed when the block ends well.
 
-        With `autocommit` each statement is a transaction of its own. `options` are libpq's connection parameters.
-        Raises WarehouseError, with PostgreSQL's first line, its SQLSTATE and what to do, for all that psycopg2 raises.
+        With `autocommit` each statement is a transaction of its own. `options` are libpq's. Raises
+        WarehouseError (PostgreSQL's first line, its SQLSTATE, what to do) for all that psycopg2 raises.
         """
         connection: Connection | None = None
         failure: WarehouseError | None = None
@@ -100,7 +102,7 @@ class Warehouse:
             return cursor.fetchall()
 
     def failure(self, error: psycopg2.Error) -> WarehouseError:
-        """The error to raise for one of psycopg2's: PostgreSQL's words without the statement's values, and what to do."""
+        """The error to raise for one of psycopg2's: PostgreSQL's words, no values, what to do."""
         said = " ".join((error.diag.message_primary or str(error)).split()) or type(error).__name__
         if error.pgcode is None or error.pgcode.startswith(("08", "28", "3D", "57")):
             advice = "check POSTGRES_* and that the server is up, then run again"
@@ -120,5 +122,4 @@ class Warehouse:
             host, option = "localhost", f"host={quote(host, safe='')}"
         elif ":" in host:
             host = f"[{host}]"
-        # COPY's binary format goes by the connection's encoding, which the account's settings could change.
         return f"postgresql://{user}:{password}@{host}:{self.port}/{dbname}?{option}&client_encoding=UTF8"

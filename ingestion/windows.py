@@ -11,13 +11,12 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
-# The API does not say whether the ends of a window are included. It tells time in microseconds, so two
-# windows that share one microsecond have every record of their common border in at least one of them,
-# whichever it is.
+# The API doesn't say whether the ends of a window are included. Its times are in microseconds, so two
+# windows that share one have every record of their border in at least one of them.
 OVERLAP = timedelta(microseconds=1)
 # No request is made for less than this at the end of a window: its last step is longer instead.
 SLIVER = timedelta(seconds=1)
-# Attempts before this day are not believed by anyone downstream, so it is not worth a request a day.
+# Attempts before this day are rejected downstream, so it is not worth a request a day.
 DAWN = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 
@@ -48,9 +47,7 @@ class Window:
 
 
 def format_instant(instant: datetime) -> str:
-    """An aware instant as the API writes it: `YYYY-MM-DD HH:MM:SS.ffffff`, in UTC (years before 1000 keep
-    four digits).
-    """
+    """An aware instant as the API writes it, in UTC: `YYYY-MM-DD HH:MM:SS.ffffff`."""
     return instant.astimezone(timezone.utc).replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")
 
 

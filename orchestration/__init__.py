@@ -1,7 +1,7 @@
-"""Settings, log, lock, stages and the command line: what makes a pipeline of ingestion, dbt and deliveries."""
+"""Settings, log, lock, stages, commands: what makes ingestion, dbt and deliveries one pipeline."""
 
 import gc
 
-# Importing dlt and dbt makes very many objects that all stay; looking through them again and again would be a tenth of a
-# short run. Here, because it has to come before the imports.
+# Importing dlt and dbt creates very many objects that all stay; collecting them over and over would
+# be a tenth of a short run. Here, because it has to come before those imports.
 gc.set_threshold(100_000, 20, 100)

@@ -1,41 +1,36 @@
-"""The entry point: reads the settings, configures logging, runs one command, turns errors into exit codes."""
+"""The entry point: reads settings, sets up logging, runs a command, returns an exit code."""
 
 from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import logging
 import multiprocessing
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from ingestion.errors import IngestionError
 from ingestion.windows import Window
 from orchestration import lock, wiring
-from orchestration.build.dbt import Dbt
 from orchestration.commands import arguments, local, screen
 from orchestration.commands.check import check
-from orchestration.commands.metrics import period_metrics
+from orchestration.commands.metrics import metrics
 from orchestration.commands.roles import roles
-from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, GraderError, SettingsError
+from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, GraderError
 from orchestration.logs import Tail, configure
 from orchestration.run import Run
 from orchestration.settings import SECRETS, Settings, read_settings
 
 logger = logging.getLogger(__name__)
 
-# glibc's malloc.h
-_M_ARENA_MAX = -8
-
 PIPELINE = ("run", "ingest", "build", "deliver")
 WITH_DBT = ("run", "build", "metrics", "docs")
 
 
 def main(argv: list[str]) -> int:
-    """Run one command; returns the process's exit code. A reader of the output that has seen enough ends it quietly."""
+    """Run one command; returns the exit code. A closed output ends it quietly."""
     try:
         code = _command(argv)
         sys.stdout.flush()
@@ -46,89 +41,83 @@ def main(argv: list[str]) -> int:
     return code
 
 
-def _use_one_heap() -> None:
-    """Have all threads take memory from one heap.
-
-    glibc gives each thread its own, which keeps what the API's answers took when dbt needs memory. Other C libraries have no
-    such function, and no need of it.
-    """
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option is not None:
-        set_option(_M_ARENA_MAX, 1)
-
-
 def _command(argv: list[str]) -> int:
-    # Everything this process makes may hold learners' data.
+    # Every file this process creates may hold learners' data.
     os.umask(0o077)
     _use_one_heap()
     options = arguments.parse(argv)
+    is_pipeline = options.command in PIPELINE
     try:
         settings = read_settings()
-        _keep_from_children(SECRETS, options.command in WITH_DBT)
+        _hide_secrets_from_children(with_dbt=options.command in WITH_DBT)
         window = arguments.window_of(options) if "start" in options else None
-        tail, log_file = _configure(settings, verbose=options.command in PIPELINE)
+        log = configure(settings.log_dir, settings.log_retention_days, settings.secrets, is_pipeline)
     except GraderError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     try:
-        if options.command not in PIPELINE:
-            return _other(options, settings, window)
-        with ExitStack() as stack:
-            warehouse = wiring.open_warehouse(settings)
-            held = stack.enter_context(lock.pipeline_lock(warehouse, options.command, options.wait))
-            show_progress = stack.enter_context(screen.ingest_progress())
-            run = Run(settings, warehouse, options.command, tail, log_file, held.check, show_progress)
-            code = _stages(run, options, window)
-        screen.show_summary(run.summary)
-        return code
-    except GraderError as error:
+        if is_pipeline:
+            return _pipeline(options, settings, window, *log)
+        return _other(options, settings, window)
+    except (GraderError, IngestionError) as error:
         logger.error("%s", error)
-        return error.exit_code
+        return error.exit_code if isinstance(error, GraderError) else EXIT_STAGE_FAILED
     except KeyboardInterrupt:
-        logger.error("%s: interrupted; the next run takes up what is missing", options.command)
+        logger.error("%s: interrupted; the next run does what is missing", options.command)
         return EXIT_STAGE_FAILED
     except Exception as error:
-        if isinstance(error, BrokenPipeError) and options.command not in PIPELINE:
+        if isinstance(error, BrokenPipeError) and not is_pipeline:
             raise
         logger.exception("%s: unexpected error", options.command)
         return EXIT_STAGE_FAILED
 
 
-def _keep_from_children(secrets: Sequence[str], with_dbt: bool) -> None:
-    """What this process starts gets its own environment less the secrets, which are read.
+def _use_one_heap() -> None:
+    """Have all threads share a heap: one for each, as in glibc, keeps memory that dbt needs later."""
+    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
+    if set_option is not None:
+        arena_max = -8  # M_ARENA_MAX in glibc's malloc.h
+        set_option(arena_max, 1)
 
-    dbt puts the database's password in again, for itself; the helper that Python starts for dbt's locks is started before.
+
+def _hide_secrets_from_children(with_dbt: bool) -> None:
+    """Remove the secrets, which are read by now, from the environment that child processes inherit.
+
+    dbt adds the database's password again, for itself; the helper process that Python starts for
+    dbt's locks is started before that.
     """
-    for name in secrets:
+    for name in SECRETS:
         os.environ.pop(name, None)
     if with_dbt:
         multiprocessing.get_context("spawn").Lock()
 
 
-def _configure(settings: Settings, verbose: bool) -> tuple[Tail, Path]:
-    try:
-        return configure(settings.log_dir, settings.log_retention_days, settings.secrets, verbose)
-    except OSError as error:
-        reason = error.strerror
-    raise SettingsError(f"LOG_DIR should be a folder that can be written: {settings.log_dir}: {reason}")
-
-
-def _stages(run: Run, options: argparse.Namespace, window: Window | None) -> int:
-    if options.command == "run":
-        return run.everything(window)
-    if options.command == "deliver":
-        return run.deliver()
-    if options.command == "ingest":
-        run.ingest(window)
-    else:
-        run.build(options.full_refresh)
-    return EXIT_DONE
+def _pipeline(
+    options: argparse.Namespace, settings: Settings, window: Window | None, tail: Tail, log_file: Path
+) -> int:
+    code = EXIT_DONE
+    with ExitStack() as stack:
+        warehouse = wiring.open_warehouse(settings)
+        held = stack.enter_context(lock.pipeline_lock(warehouse, options.command, options.wait))
+        show_progress = stack.enter_context(screen.ingest_progress())
+        run = Run(settings, warehouse, options.command, tail, log_file, held.check, show_progress)
+        match options.command:
+            case "run":
+                code = run.everything(window)
+            case "ingest":
+                run.ingest(window)
+            case "build":
+                run.build(options.full_refresh)
+            case "deliver":
+                code = run.deliver()
+    screen.show_summary(run.summary)
+    return code
 
 
 def _other(options: argparse.Namespace, settings: Settings, window: Window | None) -> int:
     match options.command:
         case "check":
-            return EXIT_DONE if check(settings) else EXIT_STAGE_FAILED
+            return check(settings)
         case "db":
             return local.start_database(settings)
         case "db-stop":
@@ -139,19 +128,8 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             return local.docs(settings, not options.no_serve, options.port)
         case "roles":
             return roles(wiring.open_warehouse(settings), options.apply)
-        case "metrics" if window is not None:
-            warehouse = wiring.open_warehouse(settings)
-            dbt = Dbt(warehouse, settings.report_timezone, settings.state_dir)
-            found = period_metrics(dbt, warehouse, window)
-            bounds = {"start": window.start.isoformat(), "end": window.end.isoformat()}
-            if options.json:
-                print(json.dumps({**bounds, **found}))
-            else:
-                screen.show_metrics(
-                    f"{window.start:%Y-%m-%d %H:%M:%S} to {window.end:%Y-%m-%d %H:%M:%S} UTC", found
-                )
-            return EXIT_DONE
-    raise SettingsError(f"{options.command} is not a command.")
+    assert window is not None, "only `metrics` is left, and it needs a window"
+    return metrics(settings, window, options.json)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """One pipeline run at a time on a warehouse, by a PostgreSQL advisory lock.
 
-The lock belongs to a database session, so it ends with its owner however that dies, and it holds between machines.
-A connection pooler in transaction mode would break that: connect to PostgreSQL itself.
+The lock belongs to a database session, so it ends with its owner however that dies, and it holds
+between machines. A connection pooler in transaction mode would break that: connect to PostgreSQL
+itself.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import re
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import psycopg2
 
-from ingestion.warehouse import Warehouse, sentence
+from ingestion.errors import WarehouseError
+from ingestion.warehouse import Warehouse
 from orchestration.errors import LockedError, StageError
 
 if TYPE_CHECKING:
@@ -26,13 +28,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# How often a run that waits for its turn looks again, in seconds.
-GLANCE = 1.0
+POLL_SECONDS = 1.0
 # Any fixed number; "grader" as a big-endian integer, so that it is recognisable in pg_locks.
 LOCK_KEY = int.from_bytes(b"grader", "big")
 
-# The holder's name ends with when it took the lock, by the server's clock: another account's names are shown to everyone,
-# its times are not.
+# The holder's name ends with when it took the lock, by the server's clock: PostgreSQL shows another
+# account's names to everyone, its times not.
 TAKE = """
     select case
         when pg_try_advisory_lock(%s)
@@ -60,30 +61,24 @@ HELD_BY = f"select count(*) from ({HOLDER}) as holder where pid = %s"  # noqa: S
 class Held:
     """The lock, as its owner knows it."""
 
-    def __init__(self, warehouse: Warehouse, connection: Connection) -> None:
-        self._warehouse = warehouse
-        self._pid = connection.info.backend_pid
+    def __init__(self, warehouse: Warehouse, pid: int) -> None:
+        self._warehouse, self._pid = warehouse, pid
 
     def check(self) -> None:
         """Raise StageError unless the server still keeps the session that holds the lock.
 
-        A restart of the server, an administrator, a lost network can end it while its owner works on; then another run may
-        be at work. Asked in a session of its own, which finds out at once where a dead line would keep the lock's waiting.
+        A restarted server, an administrator or a lost network can end it while its owner works on,
+        and another run may start. A session of its own notices at once where a dead line would keep
+        waiting.
         """
+        problem = "the session that keeps other runs away has ended."
         try:
-            connection = self._warehouse.connect("grader-elt lock check")
-            try:
-                with connection.cursor() as cursor:
-                    cursor.execute(HELD_BY, (LOCK_KEY, self._pid))
-                    held = cursor.fetchall() == [(1,)]
-            finally:
-                connection.close()
-        except psycopg2.Error as error:
-            problem = sentence(error)
-        else:
-            if held:
-                return
-            problem = "the session that keeps other runs away has ended."
+            with self._warehouse.session("grader-elt lock check") as cursor:
+                cursor.execute(HELD_BY, (LOCK_KEY, self._pid))
+                if cursor.fetchall() == [(1,)]:
+                    return
+        except WarehouseError as error:
+            problem = str(error)
         raise StageError(
             f"This run no longer has {self._warehouse.label} to itself: {problem} "
             "Nothing more was done; see whether the server was restarted, then run again."
@@ -92,60 +87,52 @@ class Held:
 
 @contextmanager
 def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Iterator[Held]:
-    """Hold the lock while the block runs; the block gets it to ask whether it still has it.
+    """Hold the lock while the block runs; the block gets it to check that it still has it.
 
-    `command` names the holder to others. With `wait` it waits for its turn. Raises LockedError, naming the holder and since
-    when, if another run has the lock; StageError if the database cannot be reached.
+    `command` names the holder to others. With `wait` it waits for its turn. Raises LockedError,
+    naming the holder and since when, if another run has the lock; WarehouseError.
     """
-    # PostgreSQL cuts application names at 63 bytes, and 17 of them tell since when.
+    # PostgreSQL cuts application names at 63 bytes, and the last 17 are the time.
     host, pid = socket.gethostname().encode("ascii", "replace").decode(), f":{os.getpid()}"
     name = f"grader-elt {command} {host}"[: 63 - 17 - len(pid)] + pid
-    connection = None
-    problem = ""
-    try:
+    failure: WarehouseError | None = None
+    with ExitStack() as stack:
         try:
             # A lost line must not hold up the end of a run either.
-            connection = warehouse.connect(name, tcp_user_timeout=30_000)
+            connection = stack.enter_context(closing(warehouse.connect(name, tcp_user_timeout=30_000)))
             connection.autocommit = True
-            with connection.cursor() as cursor:
-                # The session idles while its owner works; a server that ends idle ones would end the lock.
-                cursor.execute("set idle_session_timeout = 0")
-                _acquire(cursor, warehouse, name, wait)
+            _acquire(connection, warehouse, name, wait)
+            stack.callback(_release, connection)
         except psycopg2.Error as error:
-            problem = sentence(error)
-        if problem:
-            raise StageError(
-                f"The database {warehouse.label} cannot be reached: {problem} Check POSTGRES_* and the server."
-            )
-        assert connection is not None
-        try:
-            yield Held(warehouse, connection)
-        finally:
-            _release(connection)
-    finally:
-        if connection is not None:
-            connection.close()
+            failure = warehouse.failure(error)
+        if failure is not None:
+            raise failure
+        yield Held(warehouse, connection.info.backend_pid)
 
 
-def _acquire(cursor: Cursor, warehouse: Warehouse, name: str, wait: bool) -> None:
-    """Take the lock; asks again and again rather than wait in the server, where Ctrl-C and timeouts would not work."""
-    told = False
-    while True:
-        cursor.execute(TAKE, (LOCK_KEY, name))
-        if cursor.fetchall() == [(True,)]:
-            return
-        if not wait:
-            raise LockedError(
-                f"Another run is at work on {warehouse.label}: {_holder(cursor)}. Wait for it, or use --wait."
-            )
-        if not told:
-            logger.info("waiting for another run: %s", _holder(cursor))
-            told = True
-        time.sleep(GLANCE)
+def _acquire(connection: Connection, warehouse: Warehouse, name: str, wait: bool) -> None:
+    """Take the lock; polls, for Ctrl-C and timeouts don't work while the server waits."""
+    announced = False
+    with connection.cursor() as cursor:
+        # The session idles while its owner works; a server that ends idle ones would end the lock.
+        cursor.execute("set idle_session_timeout = 0")
+        while True:
+            cursor.execute(TAKE, (LOCK_KEY, name))
+            if cursor.fetchall() == [(True,)]:
+                return
+            if not wait:
+                raise LockedError(
+                    f"Another run is at work on {warehouse.label}: {_holder(cursor)}. "
+                    "Wait for it, or use --wait."
+                )
+            if not announced:
+                logger.info("waiting for another run: %s", _holder(cursor))
+                announced = True
+            time.sleep(POLL_SECONDS)
 
 
 def _release(connection: Connection) -> None:
-    """Give the lock back: the server goes on with a closed session for a moment, and the next run may come at once."""
+    """Unlock: the server keeps a closed session for a moment, and the next run may start now."""
     with suppress(psycopg2.Error), connection.cursor() as cursor:
         cursor.execute("select pg_advisory_unlock(%s)", (LOCK_KEY,))
 
@@ -153,10 +140,8 @@ def _release(connection: Connection) -> None:
 def _holder(cursor: Cursor) -> str:
     """Who has the lock, and since when."""
     cursor.execute(HOLDER, (LOCK_KEY,))
-    for name, _ in cursor.fetchall():
-        if parts := NAME.fullmatch(name):
-            return "{name}, since {date}-{month}-{day} {hour}:{minute}:{second} UTC".format(
-                **parts.groupdict()
-            )
-        return name or "another session"
-    return "another session"
+    name = next((name for name, _ in cursor.fetchall()), "") or "another session"
+    parts = NAME.fullmatch(name)
+    if parts is None:
+        return name
+    return "{name}, since {date}-{month}-{day} {hour}:{minute}:{second} UTC".format(**parts.groupdict())

@@ -1,4 +1,4 @@
-"""Logging for a whole command: a file named by the local date, stages on the terminal, no secrets in either."""
+"""A command's logging: a file named by the local date, stages on the terminal, no secrets."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 
 from ingestion.redaction import Redactor
+from orchestration.errors import SettingsError
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +45,13 @@ class DatedFileHandler(logging.FileHandler):
         return self.folder / f"{self.today:%Y-%m-%d}.log"
 
     def _open(self):  # type: ignore[no-untyped-def]
-        return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=_private)
+        def private(path: str, flags: int) -> int:
+            return os.open(path, flags, 0o600)
+
+        return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=private)
 
     def check(self) -> None:
-        """Raise OSError unless today's file can be written; nothing is made for that."""
+        """Raise OSError unless today's file can be written; creates nothing."""
         path = Path(self.baseFilename)
         if not os.access(path if path.exists() else self.folder, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
@@ -61,11 +65,11 @@ class DatedFileHandler(logging.FileHandler):
         try:
             super().emit(record)
         except OSError:
-            # FileHandler lets out what goes wrong while it opens the file; work doesn't stop for a log.
+            # FileHandler does not catch a failure to open the file; work doesn't stop for a log.
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Say once that the log is incomplete; logging's own way would print the record as it was, secrets included."""
+        """Say once that the log is incomplete; logging's own way would print the record as it is."""
         if not self.failing:
             self.failing = True
             problem = sys.exc_info()[1]
@@ -89,12 +93,19 @@ def configure(
 ) -> tuple[Tail, Path]:
     """Set up logging for this process and remove outdated log files.
 
-    `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the tail of the log and
-    the path of today's file. Raises OSError when the folder cannot be made or written.
+    `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the
+    tail of the log and the path of today's file. Raises SettingsError when the folder can't be made
+    or written.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = DatedFileHandler(folder)
-    file.check()
+    problem = ""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = DatedFileHandler(folder)
+        file.check()
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    if problem:
+        raise SettingsError(f"LOG_DIR should be a folder that can be written: {folder}: {problem}")
     logging.raiseExceptions = False
     line = RedactingFormatter(Redactor(secrets), "%(asctime)s %(levelname)-7s %(message)s")
     tail = Tail()
@@ -112,7 +123,8 @@ def configure(
 
 
 def remove_outdated(folder: Path, retention_days: int, today: date) -> list[Path]:
-    """Delete the log files in `folder` whose name's date lies more than `retention_days` days before `today`.
+    """Delete the log files in `folder` named by a date more than `retention_days` days before
+    `today`.
 
     Only regular files named like our own are touched. Returns what was removed.
     """
@@ -122,19 +134,14 @@ def remove_outdated(folder: Path, retention_days: int, today: date) -> list[Path
         if not named or path.is_symlink() or not path.is_file():
             continue
         try:
-            day = date.fromisoformat(named[1])
-        except ValueError:
+            if today - date.fromisoformat(named[1]) <= timedelta(days=retention_days):
+                continue
+            path.unlink()
+        except ValueError:  # named by a day that no calendar has
             continue
-        if today - day > timedelta(days=retention_days):
-            try:
-                path.unlink()
-            except OSError as error:
-                logger.warning("outdated log %s could not be removed: %s", path.name, error.strerror)
-            else:
-                removed.append(path)
-                logger.info("outdated log %s removed", path.name)
+        except OSError as error:
+            logger.warning("outdated log %s could not be removed: %s", path.name, error.strerror)
+        else:
+            removed.append(path)
+            logger.info("outdated log %s removed", path.name)
     return removed
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

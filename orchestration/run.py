@@ -1,15 +1,16 @@
-"""The stages of the pipeline and how they hang together.
+"""The stages of the pipeline and how they depend on each other.
 
     ingest  →  build  →  deliver: spreadsheet, mail
 
-A failing stage stops what depends on it; a failing delivery does not stop the other; the mail is sent in any case.
+A failing stage stops what depends on it; a failing delivery does not stop the other; the mail is
+always sent.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
-import shutil
-import tempfile
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -27,18 +28,12 @@ from ingestion.windows import Window, plan
 from orchestration import wiring
 from orchestration.build import receipts
 from orchestration.build.dbt import Build, Dbt
-from orchestration.deliver import DeliveryError
-from orchestration.deliver.descriptions import read_descriptions
+from orchestration.deliver import Sender
 from orchestration.deliver.figures import Figures, read_figures
 from orchestration.deliver.mail.message import compose
 from orchestration.deliver.sheet.tables import build_tables
-from orchestration.errors import (
-    EXIT_DELIVERY_FAILED,
-    EXIT_DONE,
-    EXIT_STAGE_FAILED,
-    GraderError,
-    StageError,
-)
+from orchestration.deliver.words import counted
+from orchestration.errors import EXIT_DELIVERY_FAILED, EXIT_DONE, EXIT_STAGE_FAILED, GraderError, StageError
 from orchestration.logs import Tail
 from orchestration.settings import Settings
 from orchestration.summary import Delivery, RunSummary, Stage
@@ -51,24 +46,37 @@ def utc_now() -> datetime:
     return datetime.now(timezone.utc)
 
 
-def count(number: int, noun: str) -> str:
-    """A number with its noun, as people write it: `1 load`, `1,234 loads`."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def is_expected(error: BaseException) -> bool:
+    """Whether an error is our own, whose message is clean and says what to do."""
+    return isinstance(error, (GraderError, IngestionError))
 
 
 def describe(error: BaseException) -> str:
-    """An error for people: our own messages as they are, of others only the kind (the log has the rest)."""
-    if isinstance(error, (GraderError, IngestionError)):
+    """An error for people: our own message, or only the kind (the log has the rest)."""
+    if is_expected(error):
         return str(error)
     return f"unexpected {type(error).__name__}; the log has its traceback"
+
+
+def work_folder(state_dir: Path, warehouse: Warehouse) -> Path:
+    """Where an ingest into this database keeps its files: databases that share a `STATE_DIR` share
+    no folder.
+
+    The name is made of database, host and port; a hash keeps apart those that read alike as file
+    names.
+    """
+    database = f"{warehouse.dbname}@{warehouse.host}:{warehouse.port}"
+    readable = re.sub(r"[^A-Za-z0-9.@-]+", "_", database)[:60]
+    return state_dir / "ingest" / f"{readable}-{hashlib.sha256(database.encode()).hexdigest()[:12]}"
 
 
 @dataclass
 class Run:
     """One command at work on the warehouse: its settings, its stages and the summary they add to.
 
-    `check_lock` raises StageError when others are no longer kept away; it is asked before each stage and before each load.
-    `show_progress` is told how far the ingest is; `tail` holds the log's last lines for the mail about a failure.
+    `check_lock` raises StageError when other runs are no longer kept away; it is called before each
+    stage and each load. `show_progress` gets an ingest's progress; `tail` holds the log's last
+    lines for the mail about a failure.
     """
 
     settings: Settings
@@ -92,55 +100,45 @@ class Run:
         self.dbt = Dbt(self.warehouse, self.settings.report_timezone, self.settings.state_dir)
 
     def everything(self, window: Window | None) -> int:
-        """Ingest, build, deliver; returns the exit code. The mail goes out whatever happened before."""
+        """Ingest, build, deliver; returns the exit code. The mail goes out in any case."""
         try:
             load_ids = self.ingest(window).load_ids
             self.build()
             self.summary.loads = receipts.of_loads(self.warehouse, load_ids)
         except Exception as error:
-            if not isinstance(error, GraderError):
+            if not is_expected(error):
                 logger.exception("unexpected error")
-            self._fail(error)
-            self._report_failure()
+            self._report_failure(error)
             return EXIT_STAGE_FAILED
         return self.deliver()
 
     def ingest(self, window: Window | None) -> IngestReport:
-        """Bring `window`, or what is due without one, into the raw schema. Raises StageError."""
+        """Bring `window`, or what is due without one, into the raw schema.
+
+        Raises StageError, IngestionError.
+        """
         with self._stage("ingest") as words:
-            report = self._ingest(window)
-            words.append(
-                f"{count(report.fetched, 'record')} in {count(report.slices_loaded, 'slice')} "
-                f"and {count(len(report.load_ids), 'load')}"
-                if report.windows
-                else "nothing is due"
-            )
+            work_dir = work_folder(self.settings.state_dir, self.warehouse)
+            work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+            windows = [window] if window else self._due()
+            for due in windows:
+                logger.info("ingest: asking for %s", due)
+            with wiring.open_api(self.settings) as api:
+                report = ingest(
+                    GraderApi(api, self.now),
+                    self.warehouse,
+                    windows,
+                    work_dir,
+                    self.now,
+                    self.show_progress,
+                    check=self.check_lock,
+                )
+            records, slices = counted(report.fetched, "record"), counted(report.slices_loaded, "slice")
+            loads = counted(len(report.load_ids), "load")
+            words.append(f"{records} in {slices} and {loads}" if windows else "nothing is due")
             if report.repaired or report.kept_as_text:
                 words.append(f"{report.repaired:,} repaired, {report.kept_as_text:,} kept as text")
         return report
-
-    def _ingest(self, window: Window | None) -> IngestReport:
-        scratch = self.settings.state_dir / "ingest"
-        scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for left_behind in scratch.iterdir():
-            shutil.rmtree(left_behind, ignore_errors=True)
-        windows = [window] if window else self._due()
-        for due in windows:
-            logger.info("ingest: asking for %s", due)
-        with (
-            wiring.open_api(self.settings) as api,
-            tempfile.TemporaryDirectory(dir=scratch, ignore_cleanup_errors=True) as work_dir,
-        ):
-            grader = GraderApi(api, self.now)
-            return ingest(
-                grader,
-                self.warehouse,
-                windows,
-                Path(work_dir),
-                self.now,
-                self.show_progress,
-                check=self.check_lock,
-            )
 
     def _due(self) -> list[Window]:
         settings, now = self.settings, self.now()
@@ -155,7 +153,7 @@ class Run:
         )
 
     def build(self, full_refresh: bool = False) -> Build:
-        """Build and test the models. Raises StageError when a model or a data test failed."""
+        """Build and test the models. Raises StageError when one of them failed; WarehouseError."""
         with self._stage("build") as words:
             if not raw.is_there(self.warehouse):
                 raise StageError(
@@ -170,85 +168,75 @@ class Run:
             )
             if build.failures:
                 raise StageError(
-                    "dbt build stopped: "
-                    + "; ".join(build.failures)
-                    + ". Nothing was published: the marts keep the figures of the last good build. "
-                    "See the log, mend the cause, then run again."
+                    f"dbt build stopped: {'; '.join(build.failures)}. "
+                    "Nothing was published: the marts keep the figures of the last good build. "
+                    "See the log, fix the cause, then run again."
                 )
         return build
 
     def deliver(self) -> int:
-        """Spreadsheet and mail from the marts; returns the exit code."""
+        """Spreadsheet and mail from the marts; returns the exit code. Raises StageError."""
         with self._stage("deliver") as words:
             figures = self._figures()
             if figures is not None:
                 self._deliver_sheet(figures)
-            failed = [delivery for delivery in self.summary.deliveries if not delivery.ok]
-            if failed:
-                self.summary.outcome = "delivery failed"
-                self.summary.failed_stage = "deliver"
-                self.summary.failure = "; ".join(delivery.detail for delivery in failed)
             self._deliver_mail(figures)
             words.append(
                 "; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries)
             )
-        all_sent = all(delivery.ok for delivery in self.summary.deliveries)
-        if not all_sent:
-            self.summary.outcome = "delivery failed"
-        return EXIT_DONE if all_sent else EXIT_DELIVERY_FAILED
+        return EXIT_DONE if all(delivery.ok for delivery in self.summary.deliveries) else EXIT_DELIVERY_FAILED
 
-    def _report_failure(self) -> None:
-        """The mail about a failed run; after a failed build the sheet keeps its figures and says so as well."""
-        figures = None
-        if self.summary.failed_stage == "build":
-            figures = self._figures()
-            if figures is not None and figures.days:
-                self._deliver_sheet(figures)
+    def _report_failure(self, error: Exception) -> None:
+        """The mail about a failed run; after a failed build the sheet, too, says that it is outdated."""
+        summary = self.summary
+        summary.outcome = "failed"
+        summary.failure = describe(error)
+        summary.failed_stage = next((s.name for s in summary.stages if s.outcome == "failed"), None)
+        figures = self._figures()
+        if summary.failed_stage == "build" and figures is not None and figures.days:
+            self._deliver_sheet(figures)
         self._deliver_mail(figures)
 
     def _figures(self) -> Figures | None:
         try:
             return read_figures(self.warehouse, self.settings.report_timezone)
-        except DeliveryError as error:
+        except IngestionError as error:
             message = str(error)
-        self._note(Delivery("Figures", False, self.warehouse.label, message))
+        if self.summary.outcome == "failed":
+            logger.warning("the mail has no figures: %s", message)
+        else:
+            self._note(Delivery("Figures", False, self.warehouse.label, message))
         return None
 
     def _deliver_sheet(self, figures: Figures) -> None:
         sender = wiring.table_sender(self.settings)
         docs = wiring.links(self.settings).docs or "make docs"
-        tables = build_tables(
-            figures, self.summary, read_descriptions(self.dbt.target_path / "manifest.json"), docs
-        )
-        try:
-            self._note(sender.deliver(tables))
-        except DeliveryError as error:
-            self._note(Delivery(sender.name, False, sender.target, str(error)))
+        self._attempt(sender, lambda: sender.deliver(build_tables(figures, self.summary, docs)))
 
-    def _deliver_mail(self, figures: Figures | None = None) -> None:
+    def _deliver_mail(self, figures: Figures | None) -> None:
+        """Send the mail; without figures when the warehouse can't be read."""
         self.summary.finished_at = self.now()
         self.summary.log_tail = tuple(self.tail.lines)
-        if figures is None:
-            try:
-                figures = read_figures(self.warehouse, self.settings.report_timezone)
-            except DeliveryError as error:
-                logger.warning("mail: %s", error)
-                figures = Figures(self.settings.report_timezone)
-        sender = wiring.message_sender(self.settings)
+        known = figures or Figures(self.settings.report_timezone)
+        sender, links = wiring.message_sender(self.settings), wiring.links(self.settings)
+        self._attempt(sender, lambda: sender.send(compose(known, self.summary, links)))
+
+    def _attempt(self, sender: Sender, act: Callable[[], Delivery]) -> None:
+        """Note what came of a delivery; whatever it fails for does not stop the next one."""
         try:
-            self._note(sender.send(compose(figures, self.summary, wiring.links(self.settings))))
-        except DeliveryError as error:
-            self._note(Delivery(sender.name, False, sender.target, str(error)))
+            delivery = act()
+        except Exception as error:
+            if not is_expected(error):
+                logger.exception("unexpected error")
+            delivery = Delivery(sender.name, False, sender.target, describe(error))
+        self._note(delivery)
 
     def _note(self, delivery: Delivery) -> None:
         self.summary.deliveries.append(delivery)
+        if not delivery.ok and self.summary.outcome == "done":
+            self.summary.outcome = "delivery failed"
         level = logging.INFO if delivery.ok else logging.ERROR
         logger.log(level, "deliver: %s to %s: %s", delivery.name, delivery.target, delivery.detail)
-
-    def _fail(self, error: Exception) -> None:
-        self.summary.outcome = "failed"
-        self.summary.failure = describe(error)
-        self.summary.failed_stage = next((s.name for s in self.summary.stages if s.outcome == "failed"), None)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[list[str]]:
@@ -261,11 +249,9 @@ class Run:
             yield words
         except BaseException as error:
             seconds = time.monotonic() - started
-            what = describe(error)
-            self.summary.stages.append(Stage(name, "failed", seconds, what))
-            logger.error("%s: failed after %.2f s: %s", name, seconds, what)
-            if isinstance(error, IngestionError):
-                raise StageError(what) from None
+            reason = describe(error)
+            self.summary.stages.append(Stage(name, "failed", seconds, reason))
+            logger.error("%s: failed after %.2f s: %s", name, seconds, reason)
             raise
         seconds = time.monotonic() - started
         detail = ", ".join(words)

@@ -1,71 +1,69 @@
-"""The only place that reads the environment: variables, or the same names in `.env`, become one checked value.
+"""The only place that reads the environment: variables, or the same names in `.env`, become one
+checked value.
 
-Every other module gets its settings handed down. Set but empty counts as unset; a real environment variable wins
-over `.env`.
+Every other module gets its settings handed down. Set but empty counts as unset; a real environment
+variable wins over `.env`.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, date, timedelta
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, TypeVar, cast
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+from dotenv.parser import parse_stream
+
 from ingestion.warehouse import Warehouse
-from orchestration.env_file import read_env_file
 from orchestration.errors import SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
 
-NAMES = (
-    "API_URL",
-    "API_CLIENT",
-    "API_CLIENT_KEY",
-    "START_DATE",
-    "LOOKBACK_HOURS",
-    "POSTGRES_HOST",
-    "POSTGRES_PORT",
-    "POSTGRES_DB",
-    "POSTGRES_USER",
-    "POSTGRES_PASSWORD",
-    "POSTGRES_SSLMODE",
-    "GOOGLE_CREDENTIALS_FILE",
-    "GOOGLE_SPREADSHEET",
-    "GOOGLE_SHEETS_API_URL",
-    "SMTP_HOST",
-    "SMTP_PORT",
-    "SMTP_SECURITY",
-    "SMTP_USER",
-    "SMTP_PASSWORD",
-    "EMAIL_FROM",
-    "EMAIL_TO",
-    "REPORT_TIMEZONE",
-    "LOG_DIR",
-    "LOG_RETENTION_DAYS",
-    "OUT_DIR",
-    "STATE_DIR",
+API = ("API_URL", "API_CLIENT", "API_CLIENT_KEY")
+POSTGRES = (
+    *("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER"),
+    *("POSTGRES_PASSWORD", "POSTGRES_SSLMODE"),
 )
+GOOGLE = ("GOOGLE_CREDENTIALS_FILE", "GOOGLE_SPREADSHEET", "GOOGLE_SHEETS_API_URL")
+MAIL = (
+    *("SMTP_HOST", "SMTP_PORT", "SMTP_SECURITY", "SMTP_USER", "SMTP_PASSWORD"),
+    *("EMAIL_FROM", "EMAIL_TO"),
+)
+LOGIN = ("SMTP_USER", "SMTP_PASSWORD")
+PLACES = ("LOG_DIR", "LOG_RETENTION_DAYS", "OUT_DIR", "STATE_DIR")
+NAMES = (*API, "START_DATE", "LOOKBACK_HOURS", *POSTGRES, *GOOGLE, *MAIL, "REPORT_TIMEZONE", *PLACES)
 
 # Taken as they are, white space included.
 SECRETS = ("API_CLIENT_KEY", "POSTGRES_PASSWORD", "SMTP_PASSWORD")
+# A group is set as a whole or not at all, but for these.
+OPTIONAL = {
+    *("POSTGRES_PORT", "POSTGRES_PASSWORD", "POSTGRES_SSLMODE", "GOOGLE_SHEETS_API_URL"),
+    *("SMTP_PORT", "SMTP_SECURITY", "SMTP_USER", "SMTP_PASSWORD"),
+}
 
 SmtpSecurity = Literal["starttls", "tls", "none"]
+SMTP_PORTS: dict[SmtpSecurity, int] = {"starttls": 587, "tls": 465, "none": 25}
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 LONGEST_LOOKBACK = 24 * 3660
-SMTP_PORTS = {"starttls": 587, "tls": 465, "none": 25}
+LAST_PORT = 65_535
 # One address as every SMTP server takes it: ASCII, without a name, spaces, quotes or line breaks.
 EMAIL_ADDRESS = re.compile(r"[!#-'*+./0-9=?A-Z^_`a-z{|}~-]+@[A-Za-z0-9.-]+")
-SPREADSHEET_URL = re.compile(
-    r"https://[^/\s]+/(?:a/[^/\s]+/)?spreadsheets/(?:u/\d+/)?d/([A-Za-z0-9_-]+)(?:[/?#]\S*)?"
+SPREADSHEET = re.compile(
+    r"(?:https://[^/\s]+/(?:a/[^/\s]+/)?spreadsheets/(?:u/\d+/)?d/)?(?P<id>[A-Za-z0-9_-]+)(?P<rest>[/?#]\S*)?"
 )
-SPREADSHEET_ID = re.compile(r"([A-Za-z0-9_-]+)")
+# Only plain names reach the file system and, later, SQL text.
+ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -79,7 +77,7 @@ class ApiSettings:
 
 @dataclass(frozen=True)
 class GoogleSettings:
-    """A service account's file, the id of the spreadsheet, and another base URL of the Sheets API, if any."""
+    """A service account's file, a spreadsheet's id, and another base URL of the API, if any."""
 
     credentials_file: Path
     spreadsheet: str
@@ -102,7 +100,7 @@ class MailSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """All settings, checked. None for an outside party means that its embedded default stands in."""
+    """All settings, checked. None for an outside party: its embedded default stands in."""
 
     api: ApiSettings | None
     warehouse: Warehouse | None
@@ -132,232 +130,226 @@ class Settings:
 def read_settings(environment: Mapping[str, str] | None = None, env_file: Path = ROOT / ".env") -> Settings:
     """Read and check all settings.
 
-    `environment` defaults to the process's own. Raises SettingsError with one line for each variable that cannot be used;
-    the values of secrets are never part of it.
+    `environment` defaults to the process's own. Raises SettingsError with one line for each
+    variable that cannot be used; the values of secrets are never part of it.
     """
-    return _Reader(_values(os.environ if environment is None else environment, env_file)).settings()
+    given = os.environ if environment is None else environment
+    values = _read_env_file(env_file) | {name: value for name, value in given.items() if value.strip()}
+    reader = _Reader({name: values[name] for name in NAMES if values.get(name, "").strip()})
+    settings = reader.settings()
+    if reader.problems:
+        lines = "".join(f"\n  {problem}" for problem in reader.problems)
+        raise SettingsError(f"The settings cannot be used:{lines}")
+    return settings
 
 
-def _values(environment: Mapping[str, str], env_file: Path) -> dict[str, str]:
-    from_file = read_env_file(env_file)
-    merged = {name: from_file.get(name, "") for name in NAMES}
-    merged.update({name: environment[name] for name in NAMES if environment.get(name, "").strip()})
-    return {
-        name: value if name in SECRETS else value.strip() for name, value in merged.items() if value.strip()
-    }
+def _read_env_file(path: Path) -> dict[str, str]:
+    """The variables in the file, none when there is no file.
+
+    Values are taken as they are: a password may hold `${`. python-dotenv's own reader would skip a
+    line that is no assignment without a word. Raises SettingsError that shows no line's text.
+    """
+    reason = ""
+    try:
+        # Some editors put a byte order mark first.
+        text = path.read_text("utf-8-sig")
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8"
+    if reason:
+        raise SettingsError(f"{path.name} cannot be read: {reason}. Make it a readable UTF-8 text file.")
+    bindings = list(parse_stream(io.StringIO(text)))
+    for binding in bindings:
+        if binding.error:
+            line = binding.original.line
+            raise SettingsError(f"{path.name}, line {line}: should be NAME=value, with quotes closed.")
+    return {binding.key: binding.value or "" for binding in bindings if binding.key}
 
 
 class _Reader:
-    """Turns texts into settings and gathers what is wrong with them."""
+    """Turns the texts of what is set into settings, and gathers what is wrong with them."""
 
-    def __init__(self, values: dict[str, str]) -> None:
-        self.values = values
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.values = {name: text if name in SECRETS else text.strip() for name, text in values.items()}
         self.problems: list[str] = []
 
     def settings(self) -> Settings:
-        settings = Settings(
+        """The settings; to be used only when there are no problems."""
+        return Settings(
             api=self.api(),
             warehouse=self.warehouse(),
             google=self.google(),
             mail=self.mail(),
-            start_date=self.start_date(),
-            lookback=self.lookback(),
-            report_timezone=self.report_timezone(),
-            log_dir=self.folder("LOG_DIR", "logs"),
-            log_retention_days=self.integer("LOG_RETENTION_DAYS", 3, 0, 36_500),
-            out_dir=self.folder("OUT_DIR", "out"),
-            state_dir=self.folder("STATE_DIR", ".state"),
+            start_date=self.read("START_DATE", _day),
+            lookback=self.read("LOOKBACK_HOURS", _hours, "24"),
+            report_timezone=self.read("REPORT_TIMEZONE", _zone, "Europe/Moscow"),
+            log_dir=self.read("LOG_DIR", _folder, "logs"),
+            log_retention_days=self.read("LOG_RETENTION_DAYS", _whole_number, "3", 0, 36_500),
+            out_dir=self.read("OUT_DIR", _folder, "out"),
+            state_dir=self.read("STATE_DIR", _folder, ".state"),
         )
-        if self.problems:
-            raise SettingsError(
-                "The settings cannot be used:\n" + "\n".join(f"  {line}" for line in self.problems)
-            )
-        return settings
 
-    def problem(self, name: str, should_be: str) -> None:
-        self.problems.append(f"{name} {should_be}")
+    def read(self, name: str, convert: Callable[..., T], default: str = "", *limits: object) -> T:
+        """A variable, converted; None without value and default, and for a problem.
 
-    def group(self, needed: tuple[str, ...], optional: tuple[str, ...], standing_in: str) -> bool:
-        """True when the group is set; a half-filled one is a problem of each variable that is missing."""
-        present = [name for name in (*needed, *optional) if name in self.values]
-        if not present:
-            return False
-        missing = [name for name in needed if name not in self.values]
-        for name in missing:
-            self.problem(
-                name, f"is missing, though {present[0]} is set (unset all of the group for {standing_in})"
-            )
+        `convert` gets the text and `limits`; it raises ValueError with what the variable should be.
+        """
+        text = self.values.get(name, default)
+        try:
+            return convert(text, *limits) if text else cast(T, None)
+        except ValueError as error:
+            self.problems.append(f"{name} should be {error}")
+            return cast(T, None)
+
+    def is_complete(self, group: Sequence[str], stand_in: str, optional: Collection[str] = OPTIONAL) -> bool:
+        """Whether the group is set; each variable missing from a half-filled one is a problem."""
+        present = [name for name in group if name in self.values]
+        missing = [name for name in group if name not in self.values and name not in optional]
+        if present:
+            self.problems += [
+                f"{name} is missing, though {present[0]} is set (unset all of the group for {stand_in})"
+                for name in missing
+            ]
         return not missing
 
     def api(self) -> ApiSettings | None:
-        if "API_URL" in self.values:
-            self.http_url("API_URL")
-        if not self.group(("API_URL", "API_CLIENT", "API_CLIENT_KEY"), (), "the built-in demo API"):
+        url = self.read("API_URL", _http_url)
+        if not self.is_complete(API, "the built-in demo API"):
             return None
-        return ApiSettings(self.values["API_URL"], self.values["API_CLIENT"], self.values["API_CLIENT_KEY"])
+        return ApiSettings(url, self.values["API_CLIENT"], self.values["API_CLIENT_KEY"])
 
     def warehouse(self) -> Warehouse | None:
-        port = self.integer("POSTGRES_PORT", 5432, 1, 65_535)
-        sslmode = self.choice("POSTGRES_SSLMODE", "prefer", SSL_MODES)
-        if not self.group(
-            ("POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER"),
-            ("POSTGRES_PORT", "POSTGRES_PASSWORD", "POSTGRES_SSLMODE"),
-            "the embedded PostgreSQL",
-        ):
+        port = self.read("POSTGRES_PORT", _whole_number, "5432", 1, LAST_PORT)
+        sslmode = self.read("POSTGRES_SSLMODE", _one_of, "prefer", *SSL_MODES)
+        if not self.is_complete(POSTGRES, "the embedded PostgreSQL"):
             return None
-        return Warehouse(
-            host=self.values["POSTGRES_HOST"],
-            port=port,
-            dbname=self.values["POSTGRES_DB"],
-            user=self.values["POSTGRES_USER"],
-            password=self.values.get("POSTGRES_PASSWORD", ""),
-            sslmode=sslmode,
-        )
+        host, dbname, user = (self.values[name] for name in ("POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER"))
+        return Warehouse(host, port, dbname, user, self.values.get("POSTGRES_PASSWORD", ""), sslmode)
 
     def google(self) -> GoogleSettings | None:
-        if "GOOGLE_SHEETS_API_URL" in self.values:
-            self.http_url("GOOGLE_SHEETS_API_URL")
-        needed = ("GOOGLE_CREDENTIALS_FILE", "GOOGLE_SPREADSHEET")
-        complete = self.group(needed, ("GOOGLE_SHEETS_API_URL",), "the workbook file")
-        text = self.values.get("GOOGLE_SPREADSHEET", "")
-        spreadsheet = SPREADSHEET_URL.fullmatch(text) or SPREADSHEET_ID.fullmatch(text)
-        if "GOOGLE_SPREADSHEET" in self.values and not spreadsheet:
-            self.problem(
-                "GOOGLE_SPREADSHEET", "should be a spreadsheet's id or its URL (…/spreadsheets/d/<id>/…)"
-            )
-        file = self.path("GOOGLE_CREDENTIALS_FILE")
-        private_key = self.service_account_key(file) if file else None
-        if not complete or not spreadsheet or not file or not private_key:
+        api_url = self.read("GOOGLE_SHEETS_API_URL", _http_url)
+        spreadsheet = self.read("GOOGLE_SPREADSHEET", _spreadsheet_id)
+        account = self.read("GOOGLE_CREDENTIALS_FILE", _service_account)
+        if not self.is_complete(GOOGLE, "the workbook file") or account is None:
             return None
-        api_url = self.values.get("GOOGLE_SHEETS_API_URL")
-        return GoogleSettings(file, spreadsheet[1], api_url.rstrip("/") if api_url else None, private_key)
-
-    def service_account_key(self, file: Path) -> str | None:
-        name = "GOOGLE_CREDENTIALS_FILE"
-        try:
-            account = json.loads(file.read_text("utf-8"))
-        except OSError as error:
-            self.problem(name, f"should be a readable file: {file}: {error.strerror}")
-            return None
-        except ValueError:
-            account = None
-        fields = ("client_email", "private_key", "token_uri")
-        if (
-            not isinstance(account, dict)
-            or account.get("type") != "service_account"
-            or not all(isinstance(account.get(key), str) and account[key] for key in fields)
-        ):
-            self.problem(name, f"should be a service account's JSON key with {', '.join(fields)}: {file}")
-            return None
-        return str(account["private_key"])
+        return GoogleSettings(account[0], spreadsheet, api_url and api_url.rstrip("/"), account[1])
 
     def mail(self) -> MailSettings | None:
-        security = self.choice("SMTP_SECURITY", "starttls", tuple(SMTP_PORTS))
-        port = self.integer("SMTP_PORT", SMTP_PORTS.get(security, 587), 1, 65_535)
-        optional = ("SMTP_PORT", "SMTP_SECURITY", "SMTP_USER", "SMTP_PASSWORD")
-        complete = self.group(("SMTP_HOST", "EMAIL_FROM", "EMAIL_TO"), optional, "the message file")
-        for name, other in (("SMTP_USER", "SMTP_PASSWORD"), ("SMTP_PASSWORD", "SMTP_USER")):
-            if name in self.values and other not in self.values:
-                self.problem(other, f"is missing, though {name} is set")
-        recipients = tuple(
-            part.strip() for part in self.values.get("EMAIL_TO", "").split(",") if part.strip()
-        )
-        if "EMAIL_TO" in self.values and not (recipients and all(map(EMAIL_ADDRESS.fullmatch, recipients))):
-            self.problem("EMAIL_TO", "should be e-mail addresses (name@example.org), separated by commas")
-        sender = self.values.get("EMAIL_FROM", "")
-        if sender and not EMAIL_ADDRESS.fullmatch(sender):
-            self.problem("EMAIL_FROM", "should be an e-mail address (name@example.org)")
+        security = cast(SmtpSecurity, self.read("SMTP_SECURITY", _one_of, "starttls", *SMTP_PORTS))
+        port = self.read("SMTP_PORT", _whole_number, str(SMTP_PORTS.get(security, 587)), 1, LAST_PORT)
+        recipients = self.read("EMAIL_TO", _addresses)
+        sender = self.read("EMAIL_FROM", _address)
+        complete = self.is_complete(MAIL, "the message file")
+        self.is_complete(LOGIN, "a server without a login", optional=())
+        user, password = (self.values.get(name, "") for name in LOGIN)
         if not complete:
             return None
-        return MailSettings(
-            host=self.values["SMTP_HOST"],
-            port=port,
-            security=cast(SmtpSecurity, security),
-            user=self.values.get("SMTP_USER", ""),
-            password=self.values.get("SMTP_PASSWORD", ""),
-            sender=sender,
-            recipients=recipients,
-        )
+        return MailSettings(self.values["SMTP_HOST"], port, security, user, password, sender, recipients)
 
-    def start_date(self) -> date | None:
-        text = self.values.get("START_DATE")
-        if text is None:
-            return None
-        try:
-            if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):
-                raise ValueError
-            day = date.fromisoformat(text)
-            # At the calendar's very ends a day has no instants in some time zones.
-            if not 1 < day.year < MAXYEAR:
-                raise ValueError
+
+# Each of these converts a text, or raises ValueError with what it should be.
+
+
+def _whole_number(text: str, lowest: int, highest: int) -> int:
+    if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not lowest <= int(text) <= highest:
+        raise ValueError(f"a whole number from {lowest} to {highest}, not {text!r}")
+    return int(text)
+
+
+def _one_of(text: str, *allowed: str) -> str:
+    if text not in allowed:
+        raise ValueError(f"one of {', '.join(allowed)}, not {text!r}")
+    return text
+
+
+def _day(text: str) -> date:
+    with suppress(ValueError):
+        day = date.fromisoformat(text)
+        # At the calendar's very ends a day has no instants in some time zones.
+        if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII) and 1 < day.year < MAXYEAR:
             return day
-        except ValueError:
-            self.problem("START_DATE", f"should be a date like 2023-04-01, not {text!r}")
-            return None
+    raise ValueError(f"a date like 2023-04-01, not {text!r}")
 
-    def lookback(self) -> timedelta:
-        text = self.values.get("LOOKBACK_HOURS", "24")
-        try:
-            hours = float(text)
-            if not (math.isfinite(hours) and 0 <= hours <= LONGEST_LOOKBACK):
-                raise ValueError
-        except ValueError:
-            self.problem(
-                "LOOKBACK_HOURS", f"should be a number of hours from 0 to {LONGEST_LOOKBACK}, not {text!r}"
-            )
-            return timedelta()
-        return timedelta(hours=hours)
 
-    def report_timezone(self) -> ZoneInfo:
-        name = self.values.get("REPORT_TIMEZONE", "Europe/Moscow")
-        try:
-            # Only plain names reach the file system and, later, SQL text.
-            if not re.fullmatch(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*", name):
-                raise ValueError
-            return ZoneInfo(name)
-        except (ValueError, OSError, KeyError):
-            self.problem("REPORT_TIMEZONE", f"should be an IANA time zone like Europe/Moscow, not {name!r}")
-            return ZoneInfo("UTC")
+def _hours(text: str) -> timedelta:
+    hours = math.nan
+    with suppress(ValueError):
+        hours = float(text)
+    if not 0 <= hours <= LONGEST_LOOKBACK:
+        raise ValueError(f"a number of hours from 0 to {LONGEST_LOOKBACK}, not {text!r}")
+    return timedelta(hours=hours)
 
-    def http_url(self, name: str) -> None:
-        try:
-            parts = urlsplit(self.values[name])
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-            usable = usable and "@" not in parts.netloc and not parts.query and not parts.fragment
-            usable = usable and not re.search(r"\s", self.values[name])
-        except ValueError:
-            usable = False
-        if not usable:
-            self.problem(
-                name, "should be a URL like https://example.org/path, without user, query or fragment"
-            )
 
-    def choice(self, name: str, default: str, allowed: tuple[str, ...]) -> str:
-        value = self.values.get(name, default)
-        if value not in allowed:
-            self.problem(name, f"should be one of {', '.join(allowed)}, not {value!r}")
-        return value
+def _zone(text: str) -> ZoneInfo:
+    if ZONE.fullmatch(text):
+        with suppress(ValueError, OSError, KeyError):
+            return ZoneInfo(text)
+    raise ValueError(f"an IANA time zone like Europe/Moscow, not {text!r}")
 
-    def integer(self, name: str, default: int, lowest: int, highest: int) -> int:
-        text = self.values.get(name, str(default))
-        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not lowest <= int(text) <= highest:
-            self.problem(name, f"should be a whole number from {lowest} to {highest}, not {text!r}")
-            return default
-        return int(text)
 
-    def folder(self, name: str, default: str) -> Path:
-        folder = self.path(name) or ROOT / default
-        there = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
-        if there.exists() and not there.is_dir():
-            self.problem(name, f"should be a folder, but {there} is a file")
-        return folder
+def _http_url(text: str) -> str:
+    with suppress(ValueError):
+        parts = urlsplit(text)
+        is_http = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        has_more = "@" in parts.netloc or parts.query or parts.fragment or re.search(r"\s", text)
+        if is_http and not has_more:
+            return text
+    raise ValueError("a URL like https://example.org/path, without user, query or fragment")
 
-    def path(self, name: str) -> Path | None:
-        """The path in a variable, a relative one from the repository's root; None when unset or impossible."""
-        if name not in self.values:
-            return None
-        try:
-            return ROOT / Path(self.values[name]).expanduser()
-        except RuntimeError:
-            self.problem(name, "should be a path; this `~` has no home folder")
-            return None
+
+def _spreadsheet_id(text: str) -> str:
+    found = SPREADSHEET.fullmatch(text)
+    if found is None or (found["rest"] and not text.startswith("https://")):
+        raise ValueError("a spreadsheet's id or its URL (…/spreadsheets/d/<id>/…)")
+    return found["id"]
+
+
+def _address(text: str) -> str:
+    if not EMAIL_ADDRESS.fullmatch(text):
+        raise ValueError("an e-mail address (name@example.org)")
+    return text
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    addresses = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not addresses or not all(map(EMAIL_ADDRESS.fullmatch, addresses)):
+        raise ValueError("e-mail addresses (name@example.org), separated by commas")
+    return addresses
+
+
+def _path(text: str) -> Path:
+    """A relative path starts at the repository's root."""
+    try:
+        return ROOT / Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("a path; this `~` has no home folder") from None
+
+
+def _folder(text: str) -> Path:
+    folder = _path(text)
+    existing = next((place for place in (folder, *folder.parents) if os.path.lexists(place)), folder)
+    if existing.exists() and not existing.is_dir():
+        raise ValueError(f"a folder, but {existing} is a file")
+    return folder
+
+
+def _service_account(text: str) -> tuple[Path, str]:
+    """The file and its private key."""
+    file = _path(text)
+    try:
+        account = json.loads(file.read_text("utf-8"))
+    except OSError as error:
+        raise ValueError(f"a readable file: {file}: {error.strerror}") from None
+    except ValueError:
+        account = None
+    fields = ("client_email", "private_key", "token_uri")
+    if (
+        not isinstance(account, dict)
+        or account.get("type") != "service_account"
+        or not all(isinstance(account.get(key), str) and account[key] for key in fields)
+    ):
+        raise ValueError(f"a service account's JSON key with {', '.join(fields)}: {file}")
+    return file, str(account["private_key"])

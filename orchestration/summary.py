@@ -1,4 +1,4 @@
-"""What a run did, as values: the screen, the mail and the log all tell it from here."""
+"""What a run did, as values: the screen, the mail and the log all show it from here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class LoadCounts:
 class TestResult:
     """One data test that did not simply pass.
 
-    `message` holds no values of records; `sample` has a few failing rows as text, which name no learner.
+    `message` holds no values of records; `sample` has a few failing rows as text, which name no
+    learner.
     """
 
     __test__ = False  # pytest looks into every class whose name begins with Test
@@ -72,12 +73,13 @@ class Delivery:
 
 @dataclass
 class RunSummary:
-    """A run from its start to what it delivered. Times are aware and in UTC; texts hold no secrets."""
+    """A run from its start to its deliveries. Times are aware, in UTC; texts hold no secrets."""
 
     run_id: str
     command: str
     started_at: datetime
     demo: bool
+    log_file: str
     outcome: RunOutcome = "done"
     finished_at: datetime | None = None
     stages: list[Stage] = field(default_factory=list)
@@ -87,4 +89,3 @@ class RunSummary:
     failure: str | None = None
     deliveries: list[Delivery] = field(default_factory=list)
     log_tail: tuple[str, ...] = ()
-    log_file: str = ""

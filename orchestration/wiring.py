@@ -1,13 +1,16 @@
-"""Chooses, by the settings, between the outside parties and the embedded ones that stand in for them.
+"""Chooses, by the settings, between the outside parties and the embedded ones that stand in for
+them.
 
-The only module that knows both. Stand-ins are imported when they are needed, so that production runs never load them.
+The only module that knows both. Stand-ins are imported when they are needed, so that production
+runs never load them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from ingestion.api import Api
 from ingestion.warehouse import Warehouse
@@ -21,77 +24,56 @@ DEMO_DAYS = 60
 OUTBOX_SENDER, OUTBOX_RECIPIENT = "grader-elt@example.invalid", "boss@example.invalid"
 
 
+@contextmanager
+def embedded_postgres() -> Iterator[Any]:
+    """The module `embedded.postgres`, whose own error leaves as StageError."""
+    from embedded import postgres
+
+    try:
+        yield postgres
+    except postgres.EmbeddedPostgresError as error:
+        raise StageError(str(error)) from None
+
+
 def open_warehouse(settings: Settings) -> Warehouse:
     """The warehouse of the settings; without one, the embedded PostgreSQL, started if need be.
 
-    Made-up data has an embedded database of its own, so that nothing of it is left when the real API is configured.
-    Raises StageError.
+    Made-up data has an embedded database of its own, so that none of it is left when the real API
+    is configured. Raises StageError.
     """
     if settings.warehouse is not None:
         return settings.warehouse
-    from embedded import postgres
-
-    with _as_stage_error(postgres.EmbeddedPostgresError):
-        return postgres.start(settings.state_dir, database=embedded_database(settings))
-
-
-def embedded_database(settings: Settings) -> str:
-    """The name of the embedded database that these settings work on."""
-    return "demo" if settings.api is None else "grader"
+    with embedded_postgres() as postgres:
+        started: Warehouse = postgres.start(settings.state_dir, database=_embedded_database(settings))
+    return started
 
 
 def embedded_state(settings: Settings) -> str:
-    """Whether the embedded database of these settings is running, in words; starts nothing. Raises StageError."""
-    from embedded import postgres
-
-    with _as_stage_error(postgres.EmbeddedPostgresError):
-        running = postgres.find(settings.state_dir, database=embedded_database(settings))
+    """Whether the embedded database is running, in words; starts nothing. Raises StageError."""
+    with embedded_postgres() as postgres:
+        running = postgres.find(settings.state_dir, database=_embedded_database(settings))
     return f"ready, {running.label}" if running else "not started, `make db` does it"
 
 
-def stop_embedded(settings: Settings) -> bool:
-    """Stop the embedded PostgreSQL; returns whether it was running. Raises StageError."""
-    from embedded import postgres
-
-    with _as_stage_error(postgres.EmbeddedPostgresError):
-        return postgres.stop(settings.state_dir)
-
-
-def embedded_password_file(settings: Settings) -> Path:
-    """Where the embedded database's password for TCP connections is kept."""
-    from embedded import postgres
-
-    return postgres.password_file(settings.state_dir)
-
-
-def embedded_psql() -> Path:
-    """The psql that comes with the embedded PostgreSQL. Raises StageError."""
-    from embedded import postgres
-
-    with _as_stage_error(postgres.EmbeddedPostgresError):
-        return postgres.psql_binary()
+def _embedded_database(settings: Settings) -> str:
+    return "demo" if settings.api is None else "grader"
 
 
 @contextmanager
 def open_api(settings: Settings) -> Iterator[Api]:
-    """The grader's API of the settings; without one, the demo API, which runs as long as the block. Raises StageError."""
+    """The grader's API of the settings; without one, the demo API, which runs as long as the block.
+
+    Raises StageError.
+    """
     if settings.api is not None:
         yield Api(settings.api.url, settings.api.client, settings.api.client_key)
         return
     from embedded import demo_api
 
-    with ExitStack() as stack:
-        with _as_stage_error(demo_api.DemoApiError):
-            demo = stack.enter_context(demo_api.running())
-        yield Api(demo.url, demo.client, demo.client_key)
-
-
-@contextmanager
-def _as_stage_error(kind: type[Exception]) -> Iterator[None]:
-    """Pass on a stand-in's own error, whose message is clean, as a failed stage."""
     try:
-        yield
-    except kind as error:
+        with demo_api.running() as demo:
+            yield Api(demo.url, demo.client, demo.client_key)
+    except demo_api.DemoApiError as error:
         raise StageError(str(error)) from None
 
 
@@ -100,8 +82,7 @@ def table_sender(settings: Settings) -> TableSender:
     if settings.google is not None:
         from orchestration.deliver.sheet.google import GoogleSheet
 
-        google = settings.google
-        return GoogleSheet(google.credentials_file, google.spreadsheet, google.api_url)
+        return GoogleSheet(settings.google)
     from orchestration.deliver.sheet.workbook import Workbook
 
     return Workbook(settings.out_dir / "metrics.xlsx")
@@ -112,10 +93,7 @@ def message_sender(settings: Settings) -> MessageSender:
     if settings.mail is not None:
         from orchestration.deliver.mail.smtp import SmtpServer
 
-        mail = settings.mail
-        return SmtpServer(
-            mail.host, mail.port, mail.security, mail.user, mail.password, mail.sender, mail.recipients
-        )
+        return SmtpServer(settings.mail)
     from orchestration.deliver.mail.outbox import Outbox
 
     return Outbox(settings.out_dir / "mail", OUTBOX_SENDER, [OUTBOX_RECIPIENT])

@@ -1,10 +1,11 @@
-"""What every test can ask for: a PostgreSQL server for each worker, an empty database for each test."""
+"""What every test can use: a PostgreSQL server for each worker, an empty database for each test, a prepared clone."""
 
 from __future__ import annotations
 
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,8 @@ import pytest
 
 from embedded import postgres
 from ingestion.warehouse import Warehouse
+from tests.end_to_end.clone import make_clone
+from tests.end_to_end.commands import PreparedProcess
 
 _SETTINGS = {
     "API_URL",
@@ -29,7 +32,12 @@ _SETTINGS = {
 _SETTING_GROUPS = ("POSTGRES_", "GOOGLE_", "SMTP_", "EMAIL_")
 
 # A test's database needn't survive a power cut.
-_HASTY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "128MB"}
+_NOT_DURABLE = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "shared_buffers": "128MB",
+}
 
 # What makes a test slow: a PostgreSQL server, or a clone to run commands in. Every test of these folders counts as slow, too.
 _SLOW_FIXTURES = {"server", "clone", "demo"}
@@ -66,7 +74,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, _nothing_configured: None) 
         return
     state_dir: Path = tmp_path_factory.mktemp("server")
     try:
-        yield postgres.start(state_dir, _HASTY)
+        yield postgres.start(state_dir, _NOT_DURABLE)
     finally:
         postgres.stop(state_dir)
 
@@ -74,6 +82,13 @@ def server(tmp_path_factory: pytest.TempPathFactory, _nothing_configured: None) 
 @pytest.fixture
 def warehouse(server: Warehouse) -> Iterator[Warehouse]:
     """An empty database of the test's own."""
+    with temporary_database(server) as warehouse:
+        yield warehouse
+
+
+@contextmanager
+def temporary_database(server: Warehouse) -> Iterator[Warehouse]:
+    """An empty database that is dropped at the end."""
     name = f"test_{secrets.token_hex(6)}"
     _administer(server, f"create database {name} template template0")
     try:
@@ -82,14 +97,20 @@ def warehouse(server: Warehouse) -> Iterator[Warehouse]:
         _administer(server, f"drop database {name} with (force)")
 
 
-def _administer(server: Warehouse, statement: str) -> None:
-    connection = server.connect(application_name="tests")
+@pytest.fixture(scope="session")
+def prepared(server: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreparedProcess]:
+    """A clone in which commands start at once, with its database; a worker's tests share it and reset it."""
+    warehouse = replace(server, dbname=f"commands_{secrets.token_hex(6)}")
+    prepared = PreparedProcess(make_clone(tmp_path_factory.mktemp("prepared") / "a clone"), server, warehouse)
     try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute(statement)
+        yield prepared
     finally:
-        connection.close()
+        prepared.close()
+
+
+def _administer(server: Warehouse, statement: str) -> None:
+    with server.session("tests", autocommit=True) as cursor:
+        cursor.execute(statement)
 
 
 def _from_url(url: str) -> Warehouse:

@@ -93,12 +93,12 @@
 
 
 {#
-  Whether a table has the columns, with their types, and the indexes that its model is configured
-  with.
+  Whether a table has the indexes that its model is configured with and, where the model has a
+  contract, its columns with their types.
 #}
 {% macro has_the_shape_of(relation, node) -%}
     {%- set columns, indexes = [], [] -%}
-    {%- for column in node.columns.values() -%}
+    {%- for column in node.columns.values() if column.data_type -%}
         {%- do columns.append("'" ~ column.name ~ " ' || '" ~ column.data_type ~ "'::regtype") -%}
     {%- endfor -%}
     {%- for index in node.config.indexes or [] -%}
@@ -128,9 +128,12 @@
         )
 
         select
+            {%- if node.config.contract.enforced %}
             array(select definition from columns order by 1)
             = array(select unnest(array[{{ columns | join(', ') }}]::text[]) order by 1)
-            and array(select definition from indexes order by 1)
+            and
+            {%- endif %}
+            array(select definition from indexes order by 1)
             = array(select unnest(array[{{ indexes | join(', ') }}]::text[]) order by 1)
     {%- endset -%}
     {{ return(run_query(found).columns[0].values()[0]) }}

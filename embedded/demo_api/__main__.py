@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
 import sys
+from contextlib import suppress
 from datetime import datetime, timezone
+from math import inf
 from threading import Thread
 
 from embedded.demo_api.process import KEY_VARIABLE
@@ -16,24 +17,6 @@ from embedded.demo_api.server import CLIENT, DemoServer
 
 def main() -> int:
     """Prints {"url": …, "client": …} when ready and serves until standard input ends; 2 means bad usage."""
-    options = _options()
-    key = os.environ.get(KEY_VARIABLE)
-    if not key:
-        print(f"{KEY_VARIABLE} must hold the key that clients of the demo API have to send", file=sys.stderr)
-        return 2
-    fixed: datetime | None = options.now
-    server = DemoServer(options.port, key, options.scale, lambda: fixed or datetime.now(timezone.utc))
-    Thread(target=server.serve_forever, daemon=True).start()
-    print(json.dumps({"url": server.url, "client": CLIENT}), flush=True)
-    try:
-        while sys.stdin.buffer.read(4096):
-            pass
-    except KeyboardInterrupt:
-        return 130
-    return 0
-
-
-def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m embedded.demo_api",
         description="A stand-in for the grader's API with made-up data, on 127.0.0.1, until standard input "
@@ -49,17 +32,26 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--now", type=_moment, help="ISO time (UTC unless it has a zone) to stop the clock at"
     )
-    return parser.parse_args()
+    options = parser.parse_args()
+    key = os.environ.get(KEY_VARIABLE)
+    if not key:
+        parser.error(f"{KEY_VARIABLE} must hold the key that clients of the demo API have to send")
+    server = DemoServer(options.port, key, options.scale, lambda: options.now or datetime.now(timezone.utc))
+    Thread(target=server.serve_forever, daemon=True).start()
+    print(json.dumps({"url": server.url, "client": CLIENT}), flush=True)
+    try:
+        while sys.stdin.buffer.read(4096):
+            pass
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 def _scale(text: str) -> float:
-    try:
-        scale = float(text)
-    except ValueError:
-        scale = math.nan
-    if not 0 < scale < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return scale
+    with suppress(ValueError):
+        if 0 < (scale := float(text)) < inf:
+            return scale
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
 
 
 def _moment(text: str) -> datetime:

@@ -108,19 +108,13 @@ def _number(text: str) -> float:
     return int(md5(text.encode(), usedforsecurity=False).hexdigest()[:8], 16) / 2**32
 
 
-@lru_cache(maxsize=64)
-def _run(course: Course, number: int) -> Run:
-    offset = COURSES.index(course) * 5 % course.every
-    return Run(course, _FIRST_MONDAY + 7 * (number * course.every + offset))
+_run = lru_cache(maxsize=64)(Run)
 
 
 def runs_on(day: int) -> Iterator[Run]:
     """The runs in which somebody may study on a day (a date's ordinal), always in the same order."""
-    for course in COURSES:
-        weeks = (day - _FIRST_MONDAY) // 7
-        latest = (weeks - COURSES.index(course) * 5 % course.every) // course.every
-        lasting = (course.modules + _LAGGARDS_WEEKS) // course.every + 1
-        for number in range(latest - lasting, latest + 1):
-            run = _run(course, number)
-            if 0 <= day - run.start < 7 * (course.modules + _LAGGARDS_WEEKS):
-                yield run
+    this_week = (day - _FIRST_MONDAY) // 7
+    for number, course in enumerate(COURSES):
+        for week in range(this_week - course.modules - _LAGGARDS_WEEKS + 1, this_week + 1):
+            if (week - 5 * number) % course.every == 0:
+                yield _run(course, _FIRST_MONDAY + 7 * week)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from ast import literal_eval
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -24,14 +24,9 @@ class Kind(NamedTuple):
     change: Change
 
 
-def spoiled(text: str, u: float) -> str:
-    """The JSON text of a spoiled record made of an ordinary one, its kind drawn by u."""
-    return SPOILED[int(u * len(SPOILED))].change(json.loads(text))
-
-
-def odd(text: str, u: float) -> str:
-    """The JSON text of a valid but unusual record made of an ordinary one, its kind drawn by u."""
-    return ODD[int(u * len(ODD))].change(json.loads(text))
+def drawn(kinds: Sequence[Kind], u: float, text: str) -> str:
+    """The JSON text of an unusual record made from an ordinary one's; u in [0, 1) draws its kind."""
+    return kinds[int(u * len(kinds))].change(json.loads(text))
 
 
 def _with(**fields: object) -> Change:
@@ -40,10 +35,6 @@ def _with(**fields: object) -> Change:
 
 def _without(name: str) -> Change:
     return lambda record: json.dumps({key: value for key, value in record.items() if key != name})
-
-
-def _of(make: Callable[[Record], object]) -> Change:
-    return lambda record: json.dumps(make(record))
 
 
 def _edited(**edits: Callable[[str], object]) -> Change:
@@ -69,10 +60,6 @@ def _encoded(params: Record) -> Record:
     return params | {"lis_result_sourcedid": f"{quote(course, safe='')}:{host_block}:{learner}"}
 
 
-def _later(created_at: str, years: int) -> str:
-    return f"{int(created_at[:4]) + years}{created_at[4:]}"
-
-
 def _kinds(reason: str, *changes: Change) -> list[Kind]:
     return [Kind(f"{reason}_{number}", (reason,), change) for number, change in enumerate(changes, 1)]
 
@@ -85,8 +72,8 @@ SPOILED: tuple[Kind, ...] = (
     *_kinds(
         "not_an_object",
         lambda record: "null",
-        _of(lambda record: f"attempt of {record['created_at']} is not available"),
-        _of(lambda record: list(record.values())),
+        lambda record: json.dumps(f"attempt of {record['created_at']} is not available"),
+        lambda record: json.dumps(list(record.values())),
         lambda record: json.dumps(record)[:-1] + ', "score": 1e999999}',
     ),
     *_kinds(
@@ -161,7 +148,7 @@ SPOILED: tuple[Kind, ...] = (
     *_kinds(
         "created_at_in_future",
         # The calendar repeats every 400 years, so the date exists, 29 February included.
-        _edited(created_at=lambda text: _later(text, 400)),
+        _edited(created_at=lambda text: f"{int(text[:4]) + 400}{text[4:]}"),
         _with(created_at="9999-12-31 23:59:59.999999"),
     ),
     Kind(

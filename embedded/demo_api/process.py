@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import select
 import subprocess
 import sys
 import tempfile
@@ -12,9 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
 from pathlib import Path
-from threading import Thread
 from typing import IO
 
 KEY_VARIABLE = "DEMO_API_KEY"
@@ -50,17 +49,18 @@ def running(scale: float | None = None, now: datetime | None = None) -> Iterator
         command += ["--scale", repr(scale)]
     if now is not None:
         command += ["--now", now.isoformat()]
-    path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    with tempfile.TemporaryFile() as errors:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(  # noqa: S603 - our own interpreter and module
             command,
             cwd=_ROOT,
-            env={**os.environ, "PYTHONPATH": path, KEY_VARIABLE: key},
+            env={**os.environ, KEY_VARIABLE: key},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             start_new_session=True,
-        )
+        ) as process,
+    ):
         try:
             yield DemoApi(**_announced(process, errors), client_key=key)
         finally:
@@ -68,28 +68,23 @@ def running(scale: float | None = None, now: datetime | None = None) -> Iterator
 
 
 def _announced(process: subprocess.Popen[bytes], errors: IO[bytes]) -> dict[str, str]:
-    lines: list[bytes] = []
-    reader = Thread(target=lambda: lines.extend(islice(process.stdout or (), 1)), daemon=True)
-    reader.start()
-    reader.join(_READY_WITHIN)
-    if lines:
-        announced: dict[str, str] = json.loads(lines[0])
-        return announced
-    if reader.is_alive():
+    """The line that the process prints when it is ready."""
+    assert process.stdout is not None
+    if not select.select([process.stdout], [], [], _READY_WITHIN)[0]:
         raise DemoApiError(f"the demo API was not ready within {_READY_WITHIN:.0f} s; is the machine busy?")
+    if line := process.stdout.readline():
+        announced: dict[str, str] = json.loads(line)
+        return announced
     code = process.wait(_STOP_WITHIN)
     errors.seek(0)
-    said = errors.read().decode(errors="replace").strip() or "nothing"
-    raise DemoApiError(f"the demo API ended with exit code {code} before it was ready; it said: {said}")
+    output = errors.read().decode(errors="replace").strip() or "nothing"
+    raise DemoApiError(f"the demo API ended with exit code {code} before it was ready; its output: {output}")
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
+    assert process.stdin is not None
+    process.stdin.close()
     try:
         process.wait(_STOP_WITHIN)
     except subprocess.TimeoutExpired:
         process.kill()
-        process.wait()
-    if process.stdout is not None:
-        process.stdout.close()

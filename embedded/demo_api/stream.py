@@ -20,18 +20,17 @@ from datetime import datetime, timedelta, timezone
 from itertools import chain
 from operator import itemgetter
 
-from embedded.demo_api import dirt
+from embedded.demo_api.dirt import ODD, SPOILED, drawn
 from embedded.demo_api.rhythm import HOUR, SECOND, local_day, midnight
 from embedded.demo_api.students import LONGEST_SESSION, RIGHT, RUN, WRONG, Attempt, attempts, sessions
 
 FIRST_INSTANT = 946_684_800 * SECOND
 """2000-01-01: the school has nothing older."""
 
-_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH = datetime(1970, 1, 1)
 _UNGRADED = 'null, "attempt_type": "submit", "created_at": "'
 
-# Shares of Attempt.mark, each up to the next one's start.
-_SPOILED = 0.0
+# Shares of Attempt.mark, each up to the next one's start; spoiled records come first, from 0 on.
 _REPEATED = 0.010
 _REGRADED = 0.0145
 _ODD = 0.0155
@@ -66,7 +65,7 @@ def blocks(
 
 def instant(moment: datetime) -> int:
     """Microseconds since 1970-01-01 UTC of an aware datetime."""
-    return (moment - _UNIX_EPOCH) // timedelta(microseconds=1)
+    return (moment - _EPOCH.replace(tzinfo=timezone.utc)) // timedelta(microseconds=1)
 
 
 def _answer(start: int, end: int, now: int, scale: float) -> Iterator[list[str]]:
@@ -109,13 +108,13 @@ def _unusual(attempt: Attempt, now: int) -> Iterator[str]:
     moment, head, tail, mark = attempt
     text = f'{head}{tail}{_created_at(moment)}"}}'
     if mark < _REPEATED:
-        yield dirt.spoiled(text, (mark - _SPOILED) / (_REPEATED - _SPOILED))
+        yield drawn(SPOILED, mark / _REPEATED, text)
     elif mark < _ODD:
         first_tail = _UNGRADED if mark >= _REGRADED and tail != RUN else tail
         yield f'{head}{first_tail}{_created_at(moment)}"}}'
         yield text
     elif mark < _LATE:
-        yield dirt.odd(text, (mark - _ODD) / (_LATE - _ODD))
+        yield drawn(ODD, (mark - _ODD) / (_LATE - _ODD), text)
     elif mark < _CORRECTED:
         if now >= _known_from(moment):
             yield text
@@ -135,18 +134,6 @@ def _known_from(moment: int) -> int:
     return midnight(day + 2) if moment - midnight(day) >= 18 * HOUR else moment
 
 
-_SECOND_TEXTS = tuple(f"{s // 60:02d}:{s % 60:02d}" for s in range(3600))
-_hours: dict[int, str] = {}
-
-
 def _created_at(moment: int) -> str:
     """The instant as the vendor writes it: 2023-05-31 09:16:11.313646, in UTC."""
-    seconds, micros = divmod(moment, SECOND)
-    hour, second = divmod(seconds, 3600)
-    begin = _hours.get(hour)
-    if begin is None:
-        if len(_hours) > 1000:
-            _hours.clear()
-        begin = (_UNIX_EPOCH + timedelta(hours=hour)).strftime("%Y-%m-%d %H:")
-        _hours[hour] = begin
-    return f"{begin}{_SECOND_TEXTS[second]}.{micros:06d}"
+    return (_EPOCH + timedelta(microseconds=moment)).isoformat(" ", "microseconds")

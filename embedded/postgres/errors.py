@@ -10,4 +10,4 @@ class EmbeddedPostgresError(RuntimeError):
 def with_log(message: str, log: str) -> EmbeddedPostgresError:
     """An error whose message ends with the last lines of a program's output, if there are any."""
     tail = "\n".join(f"    {line}" for line in log.strip().splitlines()[-15:])
-    return EmbeddedPostgresError(f"{message}\n  Its last words:\n{tail}" if tail else message)
+    return EmbeddedPostgresError(f"{message}\n  Last lines of its output:\n{tail}" if tail else message)

@@ -1,4 +1,4 @@
-"""Where the embedded PostgreSQL keeps its things below the state folder, readable by their owner alone."""
+"""Where the embedded PostgreSQL keeps its files below the state folder, readable by their owner alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ class Home:
         self.state_dir = Path(os.path.abspath(state_dir))
         self.path = self.state_dir / "postgres"
         self.sockets = self.path / "run"
-        self.start_log = self.path / "start.log"
         self.password_file = self.path / "password"
         self.port_file = self.path / "port"
 
@@ -47,18 +46,9 @@ class Home:
         for folder in (self.path, self.sockets):
             make_private_folder(folder, account)
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the lock under which the server is made, started and stopped; waits for whoever has it."""
-        handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            if os.geteuid() == 0:
-                owner = self.path.stat()
-                os.fchown(handle, owner.st_uid, owner.st_gid)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(handle)
+    def lock(self) -> contextlib.AbstractContextManager[None]:
+        """The lock under which the server is made, started and stopped."""
+        return file_lock(self.path / "lock")
 
     def reachable_sockets(self) -> str:
         """The socket folder by a name that every client can use.
@@ -74,11 +64,25 @@ class Home:
             for other in folder.iterdir():
                 if not other.exists():
                     other.unlink(missing_ok=True)
-            fresh = folder / f"{link.name}.{os.getpid()}"
-            fresh.unlink(missing_ok=True)
-            fresh.symlink_to(self.sockets)
-            fresh.replace(link)
+            new = folder / f"{link.name}.{os.getpid()}"
+            new.unlink(missing_ok=True)
+            new.symlink_to(self.sockets)
+            new.replace(link)
         return str(link)
+
+
+@contextlib.contextmanager
+def file_lock(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on a file, which is made for its folder's owner; waits for whoever has it."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        if os.geteuid() == 0:
+            owner = path.parent.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def make_private_folder(folder: Path, account: Account) -> None:
@@ -93,14 +97,14 @@ def make_private_folder(folder: Path, account: Account) -> None:
 
 def write_private(path: Path, text: str, account: Account) -> None:
     """Write a file that `account` alone can read, whole or not at all."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with open(handle, "w", encoding="utf-8") as file:
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.unlink(missing_ok=True)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
         if account.is_stand_in:
-            os.fchown(handle, account.uid, account.gid)
+            os.fchown(descriptor, account.uid, account.gid)
         file.write(text)
-    fresh.replace(path)
+    new.replace(path)
 
 
 def _links_folder() -> Path:

@@ -1,4 +1,4 @@
-"""The server as a process: whether the one on record is alive and ours, starting it, stopping it."""
+"""The server as a process: whether the one on record is alive and ours, starting it, stopping it, what it logs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +15,9 @@ import psutil
 from embedded.postgres.account import Account, open_folder
 from embedded.postgres.binaries import Installation
 
-# A process of the shell's, so that the server becomes nobody's child. $0 is the file for its first words.
+# A background process of a shell's, so that the server isn't our child. $0 is the file for its output.
 _IN_BACKGROUND = '"$@" </dev/null >"$0" 2>&1 & echo $!'
+_LOGS_KEPT_SECONDS = 6 * 86400
 
 
 @dataclass(frozen=True)
@@ -52,20 +54,23 @@ def is_alive(pid: int) -> bool:
 
 
 def launch(installation: Installation, account: Account, data: Path) -> int:
-    """Start the server, in a session of its own, with its first words in `start.log`; gives its process id.
+    """Start the server, in a session of its own, and return its process id; no process may be serving the folder.
 
-    No process may be serving the folder. Raises OSError.
+    What it writes before it has a log goes to `start.log`. Raises OSError.
     """
     _clear_after_a_kill(data)
     with open_folder(data) as folder:
-        server = [str(installation.postgres), "-D", folder.name, "-c", f"cluster_name={_cluster_name(data)}"]
-        answer = account.run(
-            ["/bin/sh", "-c", _IN_BACKGROUND, f"{folder.name}/../start.log", *server],
-            timeout=30,
-            folder=folder,
-        )
+        server = [
+            installation.programs / "postgres",
+            "-D",
+            folder.name,
+            "-c",
+            f"cluster_name={_cluster_name(data)}",
+        ]
+        command = ["/bin/sh", "-c", _IN_BACKGROUND, f"{folder.name}/../start.log", *server]
+        answer = account.run(command, timeout=30, folder=folder)
     if not answer.stdout.strip().isdecimal():
-        raise OSError(f"the shell could not start {installation.postgres}: {answer.stdout.strip()}")
+        raise OSError(f"the shell could not start {installation.programs}: {answer.stdout.strip()}")
     return int(answer.stdout)
 
 
@@ -81,12 +86,33 @@ def shut_down(pid: int, timeout: float) -> bool:
     return True
 
 
+def log_sizes(data: Path) -> dict[Path, int]:
+    """The sizes of the server's logs in bytes, one for each day of the week, to recognise later what is new."""
+    return {path: path.stat().st_size for path in (data / "log").glob("*.log")}
+
+
+def logged_since(data: Path, sizes: Mapping[Path, int]) -> str:
+    """The output of the last start, and what the logs hold beyond `sizes` (bytes; a file not named: all)."""
+    text = ""
+    for path in [data.parent / "start.log", *sorted((data / "log").glob("*.log"))]:
+        with contextlib.suppress(FileNotFoundError):
+            text += path.read_bytes()[sizes.get(path, 0) :].decode("utf-8", errors="replace")
+    return text
+
+
+def remove_old_logs(data: Path) -> None:
+    """Remove the logs of a week ago, which PostgreSQL would append to after days without a start."""
+    for path in (data / "log").glob("*.log"):
+        if path.stat().st_mtime < time.time() - _LOGS_KEPT_SECONDS:
+            path.unlink()
+
+
 def _serves(pid: int, data: Path) -> bool:
+    """Whether a live process is the server of the data folder, and its owner's."""
     try:
         process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE or process.uids().effective != data.stat().st_uid:
-            return False
-        return f"cluster_name={_cluster_name(data)}" in process.cmdline()
+        is_ours = process.uids().effective == data.stat().st_uid
+        return is_alive(pid) and is_ours and f"cluster_name={_cluster_name(data)}" in process.cmdline()
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 
@@ -94,8 +120,8 @@ def _serves(pid: int, data: Path) -> bool:
 def _clear_after_a_kill(data: Path) -> None:
     """Remove what a killed server left behind and would keep a new one from starting.
 
-    PostgreSQL takes any live process on record for a server, and doesn't start while the old one's busy
-    backends live, which notice nothing. That they are gone it sees from the shared memory they hold.
+    PostgreSQL takes any live process on record for a server, and doesn't start while busy backends of the old
+    one hold its shared memory: they don't notice that it is gone.
     """
     lock = data / "postmaster.pid"
     if lock.exists():
@@ -110,9 +136,9 @@ def _clear_after_a_kill(data: Path) -> None:
 
 
 def _cluster_name(data: Path) -> str:
-    """A name that stays with a folder that is moved, and that its copy doesn't have.
+    """A name that a moved folder keeps and a copied one doesn't.
 
-    A process's arguments can be read where its working folder can't, as by root in most containers.
+    It is passed as an argument because a process's working folder can't be read everywhere, its arguments can.
     """
     found = data.stat()
     return f"grader-elt-{found.st_dev:x}-{found.st_ino:x}"

@@ -10,29 +10,30 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
-from embedded.postgres.account import Account, allowed_names, server_account
+from embedded.postgres.account import Account, server_account
 from embedded.postgres.binaries import Installation, choose, usable_by
-from embedded.postgres.configuration import ROLE, free_port, write_configuration
-from embedded.postgres.creation import make_data_folder
+from embedded.postgres.data_folder import ROLE, make_data_folder, write_configuration
 from embedded.postgres.errors import EmbeddedPostgresError, with_log
 from embedded.postgres.folders import Home, write_private
-from embedded.postgres.logs import log_sizes, logged_since, remove_old_logs
 from embedded.postgres.process import (
     Postmaster,
     is_alive,
     launch,
+    log_sizes,
+    logged_since,
+    remove_old_logs,
     running_postmaster,
     shut_down,
 )
+from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 
 DATABASE = "grader"
 
-# Recovery after a crash reads up to max_wal_size again; a server that is alive is given the time.
+# Recovery after a crash reads up to max_wal_size again: as long as the server is alive, wait for it.
 _READY_SECONDS = 300.0
 _STOP_SECONDS = 120.0
 _ORPHANS_SECONDS = 30.0
@@ -119,22 +120,21 @@ def _start_server(
     deadline = time.monotonic() + _ORPHANS_SECONDS
     remove_old_logs(data)
     while True:
-        port = free_port(home)
-        write_configuration(data, account, port, allowed_names(home.state_dir), settings)
+        port = write_configuration(home, data, account, settings)
         before = log_sizes(data)
         pid = launch(installation, account, data)
         if _wait_until_ready(home, data, pid):
             write_private(home.port_file, f"{port}\n", account)
             _log.info("Started the embedded PostgreSQL on 127.0.0.1:%s, process %s", port, pid)
             return
-        words = logged_since(home, data, before)
-        # Somebody took the port a moment ago, or backends of a killed server are still ending.
-        passing = "could not create any TCP/IP sockets" in words or "shared memory block" in words
-        if not passing or time.monotonic() > deadline:
+        logged = logged_since(data, before)
+        # Another program took the port a moment ago, or backends of a killed server are still ending.
+        temporary = "could not create any TCP/IP sockets" in logged or "shared memory block" in logged
+        if not temporary or time.monotonic() > deadline:
             raise with_log(
                 f"The embedded PostgreSQL in {data} did not start. Its logs are in its folder `log`. If the "
-                "cause can't be mended, move the folder away to begin with an empty database.",
-                words,
+                "cause can't be fixed, move the folder away to begin with an empty database.",
+                logged,
             )
         time.sleep(0.3)
 
@@ -161,7 +161,7 @@ def _wait_until_ready(home: Home, data: Path, pid: int | None) -> bool:
     raise with_log(
         f"The embedded PostgreSQL in {data} is running but accepts no connections. "
         "Stop it (`make db-stop`) and try again.",
-        logged_since(home, data, {}),
+        logged_since(data, {}),
     )
 
 
@@ -170,21 +170,16 @@ def _prepare(home: Home, account: Account, data: Path, database: str) -> Warehou
     postmaster = running_postmaster(data)
     if postmaster is None:
         raise EmbeddedPostgresError(f"The embedded PostgreSQL in {data} ended right after its start.")
-    connection = _warehouse(home, postmaster, "postgres").connect(application_name="grader-elt start")
-    try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            if not home.password_file.exists():
-                password = secrets.token_urlsafe(24)
-                # Only the salted hash is sent: a statement may be logged.
-                hashed = encrypt_password(password, ROLE, connection, "scram-sha-256")
-                cursor.execute(f"alter role {ROLE} password %s", [hashed])
-                write_private(home.password_file, f"{password}\n", account)
-            cursor.execute("select from pg_database where datname = %s", [database])
-            if cursor.rowcount == 0:
-                cursor.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
-    finally:
-        connection.close()
+    with _warehouse(home, postmaster, "postgres").session("grader-elt start", autocommit=True) as cursor:
+        if not home.password_file.exists():
+            password = secrets.token_urlsafe(24)
+            # Only the salted hash is sent: a statement may be logged.
+            hashed = encrypt_password(password, ROLE, cursor.connection, "scram-sha-256")
+            cursor.execute(f"alter role {ROLE} password %s", [hashed])
+            write_private(home.password_file, f"{password}\n", account)
+        cursor.execute("select from pg_database where datname = %s", [database])
+        if cursor.rowcount == 0:
+            cursor.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
     return _warehouse(home, postmaster, database)
 
 
@@ -195,22 +190,12 @@ def _warehouse(home: Home, postmaster: Postmaster, dbname: str) -> Warehouse:
 def _refusal(warehouse: Warehouse, postmaster: Postmaster) -> str | None:
     """Why the database can't be used; None when its server runs in the folder `postmaster` was read from."""
     try:
-        connection = warehouse.connect(application_name="grader-elt find")
-    except psycopg2.OperationalError as error:
-        _log.debug("%s does not answer: %s", warehouse.label, error)
+        rows = warehouse.query("select pg_read_file('postmaster.pid')")
+    except WarehouseError as error:
+        _log.debug("%s", error)
         return str(error)
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_read_file('postmaster.pid')")
-            row = cursor.fetchone()
-    except psycopg2.Error as error:
-        return str(error)
-    finally:
-        connection.close()
-    lines = str(row[0]).splitlines() if row else []
-    if lines[:3:2] == [str(postmaster.pid), postmaster.started]:
-        return None
-    return "another server answers"
+    lines = str(rows[0][0]).splitlines()
+    return None if lines[:3:2] == [str(postmaster.pid), postmaster.started] else "another server answers"
 
 
 @contextlib.contextmanager
@@ -222,5 +207,5 @@ def _clean_errors(what: str) -> Iterator[None]:
             f"{what}: no permission for {error.filename or 'a folder'}. It may belong to another user: run "
             "as that user, or set STATE_DIR to a folder of your own."
         ) from error
-    except (OSError, psycopg2.Error, subprocess.TimeoutExpired) as error:
+    except (OSError, WarehouseError, subprocess.TimeoutExpired) as error:
         raise EmbeddedPostgresError(f"{what}: {str(error).strip()}") from error

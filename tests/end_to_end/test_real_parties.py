@@ -8,7 +8,6 @@ import json
 import re
 import socket
 import threading
-import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -18,19 +17,30 @@ import pytest
 
 from ingestion.warehouse import Warehouse
 from orchestration.lock import pipeline_lock
-from tests.end_to_end.conftest import Clone, exists, rows
+from tests.end_to_end.clone import Clone, exists, rows
+from tests.end_to_end.commands import PreparedProcess
 from tests.ingestion.fake_api import KEY, FakeApi, Reply, attempt, attempts, instant
 
 HOUR = timedelta(hours=1)
 START, END = "2023-04-01 12:46:47.860798", "2023-04-04"
 
 
+WINDOW = ("--start", START, "--end", END)
+
+
 @pytest.fixture
-def grading(clone: Clone, grader: FakeApi, warehouse: Warehouse) -> Clone:
-    """A clone set to the test's own API and database."""
-    clone.ask(grader)
-    clone.use(warehouse)
-    return clone
+def grading(prepared: PreparedProcess, grader: FakeApi) -> PreparedProcess:
+    """Commands set to the test's own API and an empty database."""
+    prepared.reset()
+    prepared.clone.ask(grader)
+    prepared.clone.use(prepared.warehouse)
+    return prepared
+
+
+@pytest.fixture
+def warehouse(grading: PreparedProcess) -> Warehouse:
+    """The database of the commands."""
+    return grading.warehouse
 
 
 @pytest.fixture
@@ -60,15 +70,19 @@ def last_mail(clone: Clone) -> tuple[str, str]:
     ("start_included", "end_included"), [(True, True), (True, False), (False, True), (False, False)]
 )
 def test_no_record_is_lost_or_counted_twice_at_a_border(
-    grading: Clone, grader: FakeApi, warehouse: Warehouse, start_included: bool, end_included: bool
+    grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse, start_included: bool, end_included: bool
 ) -> None:
     grader.start_included, grader.end_included = start_included, end_included
     grader.records = attempts("2023-04-01T12:46:48", 100, timedelta(minutes=31))
     borders = [instant(START) + day * timedelta(days=1) for day in (1, 2)]
     tick = timedelta(microseconds=1)
     grader.records += [attempt(1000 + i, b + j * tick) for i, b in enumerate(borders) for j in (-1, 0, 1)]
-    done = grading.make("run", f"START={START}", f"END={END}")
-    assert done.returncode == 0, done.stderr
+    if start_included and end_included:
+        made = grading.clone.make("run", f"START={START}", f"END={END}")
+        assert made.returncode == 0, made.stderr
+    else:
+        done = grading.run("run", *WINDOW)
+        assert done.code == 0, done.output
     expected = {moment for moment, _ in grader.records if moment < instant("2023-04-04")}
     stored = rows(warehouse, "select created_at from marts.attempts")
     assert sorted(moment for (moment,) in stored) == sorted(expected)
@@ -80,13 +94,13 @@ def test_no_record_is_lost_or_counted_twice_at_a_border(
 
 
 def test_the_default_window_catches_up_and_looks_back(
-    grading: Clone, grader: FakeApi, warehouse: Warehouse
+    grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse
 ) -> None:
-    first = grading.elt("ingest", "--start", "2026-01-01", "--end", "2026-01-02", REPORT_TIMEZONE="UTC")
-    assert first.returncode == 0, first.stderr
+    first = grading.run("ingest", "--start", "2026-01-01", "--end", "2026-01-02", REPORT_TIMEZONE="UTC")
+    assert first.code == 0, first.output
     grader.windows.clear()
-    second = grading.elt("ingest", REPORT_TIMEZONE="UTC", LOOKBACK_HOURS="6")
-    assert second.returncode == 0, second.stderr
+    second = grading.run("ingest", REPORT_TIMEZONE="UTC", LOOKBACK_HOURS="6")
+    assert second.code == 0, second.output
     midnight = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0)
     asked = sorted(grader.windows, key=lambda window: window.start)
     assert asked[0].start == instant("2026-01-01T18:00:00")
@@ -94,15 +108,15 @@ def test_the_default_window_catches_up_and_looks_back(
     assert all(later.start <= earlier.end for earlier, later in zip(asked, asked[1:], strict=False))
 
 
-def test_corrected_and_late_records(grading: Clone, grader: FakeApi, warehouse: Warehouse) -> None:
+def test_corrected_and_late_records(grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse) -> None:
     moment = instant("2023-04-02T10:00:00")
     grader.records = [attempt(1, moment, attempt_type="submit", is_correct=0)]
-    assert grading.elt("run", "--start", START, "--end", END).returncode == 0
+    assert grading.run("run", *WINDOW).code == 0
     grader.records = [attempt(1, moment, attempt_type="submit", is_correct=1), attempt(2, moment - 25 * HOUR)]
-    assert grading.elt("run", "--start", START, "--end", END).returncode == 0
+    assert grading.run("run", *WINDOW).code == 0
     assert rows(warehouse, "select count(*), bool_or(is_correct) from marts.attempts") == [(1, True)]
     grader.records.append(attempt(2, moment - 2 * HOUR))
-    assert grading.elt("run", "--start", START, "--end", END).returncode == 0
+    assert grading.run("run", *WINDOW).code == 0
     receipts = "select fetched, accepted, repeated, rejected from marts.load_receipts order by loaded_at"
     assert rows(warehouse, receipts) == [(1, 1, 0, 0), (1, 0, 1, 0), (2, 1, 1, 0)]
     assert rows(warehouse, "select attempts, correct_submits, success_rate from marts.daily_metrics") == [
@@ -111,113 +125,109 @@ def test_corrected_and_late_records(grading: Clone, grader: FakeApi, warehouse: 
 
 
 def test_a_changed_time_zone_shows_in_every_day(
-    grading: Clone, grader: FakeApi, warehouse: Warehouse
+    grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse
 ) -> None:
     grader.records = [attempt(1, instant("2023-04-02T20:30:00")), attempt(2, instant("2023-04-03T21:30:00"))]
     days = "select activity_date::text, attempts::int from marts.daily_metrics order by 1"
-    assert grading.elt("run", "--start", START, "--end", END).returncode == 0
+    assert grading.run("run", *WINDOW).code == 0
     assert rows(warehouse, days) == [("2023-04-02", 1), ("2023-04-03", 0), ("2023-04-04", 1)]
-    assert grading.elt("build", REPORT_TIMEZONE="Asia/Kolkata").returncode == 0
+    assert grading.run("build", REPORT_TIMEZONE="Asia/Kolkata").code == 0
     assert rows(warehouse, days) == [("2023-04-03", 1), ("2023-04-04", 1)]
 
 
-def test_an_api_that_refuses_the_key(grading: Clone, grader: FakeApi, warehouse: Warehouse) -> None:
+def test_an_api_that_refuses_the_key(grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse) -> None:
     grader.rule = lambda _window, _number: Reply(b'{"error": "forbidden"}', 403)
-    done = grading.elt("run", "--start", START, "--end", END)
-    assert done.returncode == 1
-    assert re.search(r"ERROR .*status_code=403", grading.log)
+    done = grading.run("run", *WINDOW)
+    assert done.code == 1
+    assert re.search(r"ERROR .*status_code=403", grading.clone.log)
     assert not exists(warehouse, "marts.attempts")
-    subject, text = last_mail(grading)
+    subject, text = last_mail(grading.clone)
     assert "fail" in subject.lower()
     assert "403" in text
-    assert KEY not in done.stdout + done.stderr + grading.log + text
+    assert KEY not in done.output + grading.clone.log + text
 
 
 def test_slices_before_a_failure_are_kept_and_not_asked_again(
-    grading: Clone, grader: FakeApi, warehouse: Warehouse
+    grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse
 ) -> None:
     grader.records = attempts("2023-04-01T13:00:00", 59, HOUR)
     grader.rule = lambda window, _number: (
         Reply(b"no", 404) if window.end > instant("2023-04-03T13:00:00") else None
     )
-    assert grading.elt("run", "--start", START, "--end", END).returncode == 1
+    assert grading.run("run", *WINDOW).code == 1
     kept = rows(warehouse, "select count(*) from raw.fetches")[0][0]
     assert kept == 2
     grader.rule = lambda _window, _number: None
     grader.windows.clear()
-    assert grading.elt("run", "--start", START, "--end", END).returncode == 0
+    assert grading.run("run", *WINDOW).code == 0
     assert len(grader.windows) == 1
     assert rows(warehouse, "select count(*) from marts.attempts") == [(59,)]
 
 
 def test_a_failing_gate_leaves_marts_and_sheet_and_says_so(
-    grading: Clone, grader: FakeApi, warehouse: Warehouse
+    grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse
 ) -> None:
     grader.records = [attempt(1, instant("2023-04-02T10:00:00"))]
-    assert grading.elt("run", "--start", START, "--end", END).returncode == 0
-    before, _ = sheet(grading)
-    test = grading.path / "dbt_project" / "tests" / "assert_nothing_of_learner_two.sql"
+    assert grading.run("run", *WINDOW).code == 0
+    before, _ = sheet(grading.clone)
+    test = grading.clone.path / "dbt_project" / "tests" / "assert_nothing_of_learner_two.sql"
     test.write_text("select record_no from {{ ref('stg_grader__attempts') }} where user_id like '%2'")
     grader.records.append(attempt(2, instant("2023-04-02T11:00:00")))
-    done = grading.elt("run", "--start", START, "--end", END)
-    assert done.returncode == 1
+    try:
+        done = grading.run("run", *WINDOW)
+    finally:
+        test.unlink()
+    assert done.code == 1
     assert rows(warehouse, "select count(*) from marts.attempts") == [(1,)]
-    after, about = sheet(grading)
+    after, about = sheet(grading.clone)
     assert after == before
     assert "failed" in about
-    subject, text = last_mail(grading)
+    subject, text = last_mail(grading.clone)
     assert "fail" in subject.lower()
     assert "assert_nothing_of_learner_two" in text
-    test.unlink()
-    assert grading.elt("run", "--start", START, "--end", END).returncode == 0
+    assert grading.run("run", *WINDOW).code == 0
     assert rows(warehouse, "select count(*) from marts.attempts") == [(2,)]
 
 
 def test_a_failing_delivery_does_not_stop_the_other(
-    grading: Clone, grader: FakeApi, unused_port: int
+    grading: PreparedProcess, grader: FakeApi, unused_port: int
 ) -> None:
     grader.records = [attempt(1, instant("2023-04-02T10:00:00"))]
     mail = {"SMTP_HOST": "127.0.0.1", "SMTP_PORT": str(unused_port), "SMTP_SECURITY": "none"}
-    done = grading.elt(
-        "run",
-        "--start",
-        START,
-        "--end",
-        END,
-        **mail,
-        EMAIL_FROM="elt@example.org",
-        EMAIL_TO="boss@example.org",
-    )
-    assert done.returncode == 3, done.stderr
-    assert "DELIVERY FAILED" in done.stdout
-    assert openpyxl.load_workbook(grading.path / "out" / "metrics.xlsx")["Daily metrics"].max_row == 2
-    assert grading.elt("deliver").returncode == 0
-    assert "2 Apr 2023" in last_mail(grading)[1]
+    done = grading.run("run", *WINDOW, **mail, EMAIL_FROM="elt@example.org", EMAIL_TO="boss@example.org")
+    assert done.code == 3, done.output
+    assert "DELIVERY FAILED" in done.output
+    assert openpyxl.load_workbook(grading.clone.path / "out" / "metrics.xlsx")["Daily metrics"].max_row == 2
+    assert grading.run("deliver").code == 0
+    assert "2 Apr 2023" in last_mail(grading.clone)[1]
 
 
-def test_a_second_run_names_the_first(grading: Clone, grader: FakeApi, warehouse: Warehouse) -> None:
+def test_a_second_run_names_the_first(
+    grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse
+) -> None:
     with pipeline_lock(warehouse, "run"):
-        done = grading.elt("run", "--start", START, "--end", END)
-    assert done.returncode == 4
-    assert "grader-elt run" in done.stderr
+        done = grading.run("run", *WINDOW)
+    assert done.code == 4
+    assert "grader-elt run" in done.output
     assert grader.windows == []
 
 
-def test_waiting_for_the_first_run(grading: Clone, grader: FakeApi, warehouse: Warehouse) -> None:
-    released = threading.Event()
+def test_waiting_for_the_first_run(grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse) -> None:
+    held, released = threading.Event(), threading.Event()
 
     def hold() -> None:
         with pipeline_lock(warehouse, "run"):
+            held.set()
             released.wait(20)
 
     holder = threading.Thread(target=hold)
     holder.start()
-    time.sleep(1)
-    threading.Timer(3, released.set).start()
-    done = grading.elt("ingest", "--start", START, "--end", END, "--wait")
+    assert held.wait(20)
+    threading.Timer(2, released.set).start()
+    done = grading.run("ingest", *WINDOW, "--wait")
     holder.join()
-    assert done.returncode == 0, done.stderr
-    assert "waiting for another run" in done.stderr
+    assert done.code == 0, done.output
+    assert "waiting for another run" in done.output
 
 
 @pytest.mark.parametrize(
@@ -230,65 +240,67 @@ def test_waiting_for_the_first_run(grading: Clone, grader: FakeApi, warehouse: W
     ],
 )
 def test_unusable_settings_start_nothing(
-    grading: Clone, grader: FakeApi, settings: dict[str, str], named: list[str]
+    grading: PreparedProcess, grader: FakeApi, tmp_path: Path, settings: dict[str, str], named: list[str]
 ) -> None:
-    done = grading.elt("run", **settings)
-    assert done.returncode == 2
-    assert all(name in done.stderr for name in named)
-    assert KEY not in done.stderr
+    state = tmp_path / "state"
+    done = grading.run("run", STATE_DIR=str(state), **settings)
+    assert done.code == 2
+    assert all(name in done.output for name in named)
+    assert KEY not in done.output
     assert grader.windows == []
-    assert not (grading.path / ".state").exists()
+    assert not state.exists()
 
 
-def test_an_end_not_after_the_start_is_bad_usage(grading: Clone, grader: FakeApi) -> None:
-    assert grading.elt("run", "--start", END, "--end", END).returncode == 2
-    assert grading.make("run", f"START={END}", f"END={START}").returncode == 2
+def test_an_end_not_after_the_start_is_bad_usage(grading: PreparedProcess, grader: FakeApi) -> None:
+    assert grading.run("run", "--start", END, "--end", END).code == 2
+    assert grading.clone.make("run", f"START={END}", f"END={START}").returncode == 2
     assert grader.windows == []
 
 
-def test_settings_from_the_env_file(clone: Clone, grader: FakeApi, warehouse: Warehouse) -> None:
-    clone.ask(grader)
-    clone.use(warehouse)
+def test_settings_from_the_env_file(grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse) -> None:
+    clone = grading.clone
     lines = [f"{name}={value}" for name, value in clone.settings.items()]
     (clone.path / ".env").write_text("\n".join([*lines, "REPORT_TIMEZONE=Asia/Kolkata", ""]))
     clone.settings.clear()
     grader.records = [attempt(1, instant("2023-04-02T20:30:00"))]
-    assert clone.elt("run", "--start", START, "--end", END).returncode == 0
-    project = clone.path / "dbt_project"
-    done = clone.command("dbt", "build", "--exclude-resource-type", "unit_test", cwd=project)
+    assert grading.run("run", *WINDOW).code == 0
+    done = clone.dbt("build", "--exclude-resource-type", "unit_test")
     assert done.returncode == 0, done.stdout
     schema = rows(warehouse, "select nspname from pg_namespace where nspname like 'dev%marts'")[0][0]
     assert rows(warehouse, f"select activity_date::text from {schema}.attempts") == [("2023-04-03",)]
 
 
-def test_a_full_refresh_changes_nothing(grading: Clone, grader: FakeApi, warehouse: Warehouse) -> None:
+def test_a_full_refresh_changes_nothing(
+    grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse
+) -> None:
     grader.records = [
         *attempts("2023-04-01T13:00:00", 40, HOUR),
         (instant("2023-04-02T10:30:00"), json.dumps({"lti_user_id": "\0", "created_at": None})),
     ]
-    assert grading.elt("run", "--start", START, "--end", END).returncode == 0
+    assert grading.run("run", *WINDOW).code == 0
     every = "select t::text from marts.{} as t order by 1"
     tables = ("attempts", "rejected_attempts", "learner_tasks", "daily_metrics", "load_receipts")
     before = [rows(warehouse, every.format(table)) for table in tables]
-    assert grading.make("build", "FULL_REFRESH=1").returncode == 0
+    assert grading.clone.make("build", "FULL_REFRESH=1").returncode == 0
     assert [rows(warehouse, every.format(table)) for table in tables] == before
 
 
-def test_what_dbt_and_dlt_leave_behind_holds_no_secret(grading: Clone, grader: FakeApi) -> None:
+def test_what_dbt_and_dlt_leave_behind_holds_no_secret(grading: PreparedProcess, grader: FakeApi) -> None:
     grader.rule = lambda window, _number: (
         Reply(b"no", 500) if window.start > instant("2023-04-03T00:00:00") else None
     )
     grader.records = attempts("2023-04-01T13:00:00", 10, HOUR)
-    done = grading.elt("ingest", "--start", START, "--end", "2023-04-02 12:00:00")
-    assert done.returncode == 0, done.stderr
-    assert grading.elt("build").returncode == 0
+    done = grading.run("ingest", "--start", START, "--end", "2023-04-02 12:00:00")
+    assert done.code == 0, done.output
+    assert grading.run("build").code == 0
     for folder in (".state", "logs", "out"):
-        for path in (grading.path / folder).rglob("*"):
+        for path in (grading.clone.path / folder).rglob("*"):
             assert not (path.is_file() and KEY.encode() in path.read_bytes()), path
 
 
-def test_learners_data_stays_out_of_temporary_folders(grading: Clone, grader: FakeApi) -> None:
+def test_learners_data_stays_out_of_temporary_folders(grading: PreparedProcess, grader: FakeApi) -> None:
     grader.records = attempts("2023-04-01T13:00:00", 10, HOUR)
-    assert grading.elt("ingest", "--start", START, "--end", END).returncode == 0
-    left: list[Path] = list((grading.path / ".state" / "ingest").iterdir())
-    assert left == []
+    assert grading.run("ingest", *WINDOW).code == 0
+    learners = {json.loads(text)["lti_user_id"].encode() for _, text in grader.records}
+    left = [path for path in (grading.clone.path / ".state").rglob("*") if path.is_file()]
+    assert not [path for path in left if any(learner in path.read_bytes() for learner in learners)]

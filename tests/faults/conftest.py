@@ -1,17 +1,15 @@
-"""What the tests of faults share: one clone with everything imported, and databases that are made anew for each accident."""
+"""What the tests of faults share: a database that can be put back to how it was before each fault."""
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 
 import pytest
 
 from ingestion.warehouse import Warehouse
-from tests.end_to_end.conftest import make_clone
-from tests.faults.machine import Nursery
+from tests.end_to_end.clone import Clone
+from tests.end_to_end.commands import PreparedProcess
 from tests.faults.report import Tally, forget, write_report
 from tests.faults.school import WINDOW, later, marts, records
 from tests.ingestion.fake_api import FakeApi
@@ -19,36 +17,37 @@ from tests.ingestion.fake_api import FakeApi
 
 @dataclass
 class Scene:
-    """A database that can be put back to how it was, the grader's API, and what good runs make of it.
+    """The prepared process with its database, the grader's API, and the marts that good runs make of its records.
 
-    `before` is the grader's first state, `after` a later one; `expected` are the marts after an undisturbed run on an empty
-    database and after one more on top of it.
+    `expected` are the marts after an undisturbed run on an empty database ('empty'), and after one more when the
+    grader has corrected and added records ('loaded').
     """
 
-    server: Warehouse
-    warehouse: Warehouse
-    nursery: Nursery
+    prepared: PreparedProcess
     grader: FakeApi
-    expected: dict[str, dict[str, list[str]]]
+    expected: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+
+    @property
+    def server(self) -> Warehouse:
+        return self.prepared.server
+
+    @property
+    def warehouse(self) -> Warehouse:
+        return self.prepared.warehouse
+
+    @property
+    def clone(self) -> Clone:
+        return self.prepared.clone
 
     def administer(self, *statements: str) -> None:
         """Run statements as the server's superuser, outside the database."""
-        with closing(self.server.connect()) as connection:
-            connection.autocommit = True
-            for statement in statements:
-                connection.cursor().execute(statement)
+        self.prepared.administer(*statements)
 
     def put_back(self, state: str) -> None:
         """Make the database empty, or as after one run ('loaded'), with the grader's answers then; forget settings."""
-        name = self.warehouse.dbname
-        template = f"{name}_loaded" if state == "loaded" else "template0"
-        self.administer(
-            f"drop database if exists {name} with (force)", f"create database {name} template {template}"
-        )
-        clone = self.nursery.clone
-        clone.settings.clear()
-        clone.ask(self.grader)
-        clone.use(self.warehouse)
+        self.prepared.reset(f"{self.warehouse.dbname}_loaded" if state == "loaded" else "template0")
+        self.clone.ask(self.grader)
+        self.clone.use(self.warehouse)
         self.grader.records = later(records(1), 2) if state == "loaded" else records(1)
         self.grader.rule = lambda _window, _number: None
         self.grader.windows.clear()
@@ -56,37 +55,22 @@ class Scene:
 
 
 @pytest.fixture(scope="session")
-def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
-    """A clone in which commands start at once, for all tests of a worker: each sets what it needs."""
-    nursery = Nursery(make_clone(tmp_path_factory.mktemp("faults") / "a clone"))
-    try:
-        yield nursery
-    finally:
-        nursery.close()
-
-
-@pytest.fixture(scope="session")
-def scene(server: Warehouse, nursery: Nursery) -> Iterator[Scene]:
+def scene(prepared: PreparedProcess) -> Iterator[Scene]:
     """The scene, with the database as after one run."""
-    warehouse = replace(server, dbname=f"faults_{secrets.token_hex(6)}")
+    loaded = f"{prepared.warehouse.dbname}_loaded"
     with FakeApi().serving() as grader:
-        scene = Scene(server, warehouse, nursery, grader, {})
+        scene = Scene(prepared, grader)
         try:
-            scene.put_back("empty")
-            done = nursery.run("run", *WINDOW, small_loads=True)
-            assert done.code == 0, done.output
-            scene.expected["empty"] = marts(warehouse)
-            scene.administer(
-                f"create database {warehouse.dbname}_loaded template {warehouse.dbname}",
-            )
-            scene.put_back("loaded")
-            done = nursery.run("run", *WINDOW, small_loads=True)
-            assert done.code == 0, done.output
-            scene.expected["loaded"] = marts(warehouse)
+            for state in ("empty", "loaded"):
+                scene.put_back(state)
+                done = prepared.run("run", *WINDOW, small_loads=True)
+                assert done.code == 0, done.output
+                scene.expected[state] = marts(scene.warehouse)
+                if state == "empty":
+                    scene.administer(f"create database {loaded} template {scene.warehouse.dbname}")
             yield scene
         finally:
-            for name in (warehouse.dbname, f"{warehouse.dbname}_loaded"):
-                scene.administer(f"drop database if exists {name} with (force)")
+            scene.administer(f"drop database if exists {loaded} with (force)")
 
 
 @pytest.fixture

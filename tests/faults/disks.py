@@ -23,7 +23,7 @@ class Disk(Protocol):
     """Where a server keeps its tables."""
 
     server: Server
-    told: str
+    message: str
     """What a run that fails for it says, as a regular expression."""
 
     def fill(self, left: int) -> None:
@@ -36,7 +36,7 @@ class Disk(Protocol):
 class Tmpfs:
     """A file system in memory, full up to what is left by a file of no use."""
 
-    told = "No space left on device"
+    message = "No space left on device"
 
     def __init__(self, server: Server, mount: Path) -> None:
         self.server, self.mount = server, mount
@@ -57,13 +57,13 @@ class Tmpfs:
 class FileLimit:
     """A bound on the size of each file, which needs no privileges."""
 
-    told = "File too large"
+    message = "File too large"
 
     def __init__(self, server: Server) -> None:
         self.server = server
 
     def fill(self, left: int) -> None:
-        # The files of its log of changes have 1 MiB and must be free to be written.
+        # The WAL's files have 1 MiB and must be free to be written.
         self.server.limit_files(MIB + left)
 
     def enlarge(self) -> None:
@@ -90,7 +90,7 @@ def mounted() -> Iterator[Path | None]:
 
 @contextmanager
 def tablespace() -> Iterator[Disk | None]:
-    """A server with the tables of its database `warehouse` on a disk of their own; None where mounting isn't permitted."""
+    """A server with the tables of `warehouse` on a disk of their own; None where mounting isn't permitted."""
     with mounted() as mount:
         if mount is None:
             yield None
@@ -107,7 +107,7 @@ def tablespace() -> Iterator[Disk | None]:
 
 @contextmanager
 def whole_server() -> Iterator[Disk | None]:
-    """A server with all it has, its log of changes as well, on a disk of its own; None where mounting isn't permitted."""
+    """A server with everything, its WAL as well, on a disk of its own; None where mounting isn't permitted."""
     with ExitStack() as stack:
         mount = stack.enter_context(mounted())
         if mount is None:
@@ -116,8 +116,9 @@ def whole_server() -> Iterator[Disk | None]:
         place = mount / "server"
         place.mkdir(mode=0o700)
         disk = Tmpfs(stack.enter_context(server(place=place)), mount)
-        # It may be the log of changes that has no room: then the server gives up and comes back.
-        disk.told += "|closed the connection|connection already closed|terminating connection|starting up|recovery|refused"
+        # It may be the WAL that has no room: then the server gives up and comes back.
+        disk.message += "|closed the connection|connection already closed|terminating connection"
+        disk.message += "|starting up|recovery|refused"
         yield disk
 
 

@@ -8,7 +8,7 @@ import shutil
 from collections import Counter
 from datetime import datetime, timezone
 
-from tests.end_to_end.conftest import ROOT
+from tests.end_to_end.clone import ROOT
 from tests.faults.machine import LONG
 
 FOLDER = ROOT / "out" / "torture"

@@ -18,8 +18,9 @@ Records = list[tuple[datetime, str]]
 # Without what differs between two good runs: the numbers that raw records got, and when a record was first seen.
 MARTS = {
     "attempts": """
-        attempt_id, user_id, oauth_consumer_key, lis_result_sourcedid, lis_outcome_service_url, is_correct, attempt_type,
-        created_at, activity_date, course_key, block_id, learner_task_id, row_number() over (order by first_record_no)
+        attempt_id, user_id, oauth_consumer_key, lis_result_sourcedid, lis_outcome_service_url, is_correct,
+        attempt_type, created_at, activity_date, course_key, block_id, learner_task_id,
+        row_number() over (order by first_record_no)
     """,
     "rejected_attempts": "rejected_record_id, record, rejection_reasons, first_seen_at is not null",
     "learner_tasks": """
@@ -28,7 +29,8 @@ MARTS = {
     """,
     "daily_metrics": """
         activity_date, attempts, runs, submits, correct_submits, success_rate, unique_users, attempts_per_user,
-        users_without_correct, avg_attempts_to_first_correct, new_users, unique_users_7d, unique_users_30d, graded_submits
+        users_without_correct, avg_attempts_to_first_correct, new_users, unique_users_7d, unique_users_30d,
+        graded_submits
     """,
 }
 
@@ -129,11 +131,12 @@ def assert_sums_add_up(warehouse: Warehouse) -> None:
     wrong = "select count(*) from marts.load_receipts where fetched <> accepted + repeated + rejected"
     assert query(warehouse, unfinished) == [(0,)]
     assert query(warehouse, wrong) == [(0,)]
-    told = "select _dlt_load_id, sum(records) from raw.fetches group by 1 having sum(records) > 0"
+    answered = "select _dlt_load_id, sum(records) from raw.fetches group by 1 having sum(records) > 0"
     stored = "select _dlt_load_id, count(*) from raw.attempts group by 1"
     receipts = "select _dlt_load_id, fetched from marts.load_receipts where fetched > 0"
     first, *others = (
-        {load: int(number) for load, number in query(warehouse, text)} for text in (told, stored, receipts)
+        {load: int(number) for load, number in query(warehouse, text)}
+        for text in (answered, stored, receipts)
     )
     assert others == [first, first]
     sums = query(warehouse, "select sum(accepted)::int, sum(rejected)::int from marts.load_receipts")

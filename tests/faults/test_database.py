@@ -1,4 +1,4 @@
-"""A database that fails in the midst of things: a clear message, exit code 1, and the next run makes it good."""
+"""A database that fails during a run: a clear message, exit code 1, and the next run repairs what is left."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ from tests.faults.report import Tally
 from tests.faults.school import WINDOW, assert_sums_add_up, difference, marts
 
 # What happens to the session that writes a certain row.
-ACCIDENTS = {
+FAULTS = {
     "connection lost": (
         "perform pg_terminate_backend(pg_backend_pid()); perform pg_sleep(5);",
         "terminating connection|closed the connection|connection already closed|SSL connection has been closed",
     ),
     "statement timeout": ("perform pg_sleep(20);", "statement timeout"),
     "disk full": (
-        "raise exception using errcode = '53100', message = 'could not extend file \"base/1/2\": No space left on device';",
+        """
+        raise exception using
+            errcode = '53100', message = 'could not extend file "base/1/2": No space left on device';
+        """,
         "No space left on device",
     ),
 }
@@ -41,34 +44,37 @@ def execute(scene: Scene, *statements: str) -> None:
             cursor.execute(statement)
 
 
-EVERY = list(product(ACCIDENTS, TABLES))
+EVERY = list(product(FAULTS, TABLES))
 FEW = [EVERY[number] for number in (0, 3, 6, 10, 14)]
 
 
-@pytest.mark.parametrize(("accident", "table"), EVERY if LONG else FEW)
-def test_an_accident_at_a_certain_row(scene: Scene, tally: Tally, accident: str, table: str) -> None:
+@pytest.mark.parametrize(("fault", "table"), EVERY if LONG else FEW)
+def test_a_fault_at_a_certain_row(scene: Scene, tally: Tally, fault: str, table: str) -> None:
     scene.put_back("loaded")
-    (action, told), (relation, condition) = ACCIDENTS[accident], TABLES[table]
+    (action, message), (relation, condition) = FAULTS[fault], TABLES[table]
     execute(
         scene,
         f"""
-        create function public.accident() returns trigger language plpgsql as $$
+        create function public.fail() returns trigger language plpgsql as $$
         begin if {condition} then {action} end if; return new; end $$
         """,
-        f"create trigger accident before insert or update on {relation} for each row execute function public.accident()",
+        f"""
+        create trigger fail before insert or update on {relation}
+        for each row execute function public.fail()
+        """,
     )
     scene.administer(f"alter database {scene.warehouse.dbname} set statement_timeout = '4s'")
-    run = scene.nursery.run("run", *WINDOW, small_loads=True)
+    run = scene.prepared.run("run", *WINDOW, small_loads=True)
     assert run.code == 1, run.output
-    assert re.search(told, run.output)
+    assert re.search(message, run.output)
     assert "Traceback" not in run.output
     assert "FAILED" in run.output.upper()
     scene.administer(f"alter database {scene.warehouse.dbname} reset statement_timeout")
-    execute(scene, "drop function public.accident() cascade")
-    again = scene.nursery.run("run", *WINDOW, small_loads=True)
+    execute(scene, "drop function public.fail() cascade")
+    again = scene.prepared.run("run", *WINDOW, small_loads=True)
     assert again.code == 0, again.output
     lost, doubled = difference(scene.expected["loaded"], marts(scene.warehouse))
-    tally.count(f"database: {accident}, {table}", lost=len(lost), doubled=len(doubled))
+    tally.count(f"database: {fault}, {table}", lost=len(lost), doubled=len(doubled))
     assert (lost, doubled) == ([], [])
     assert_sums_add_up(scene.warehouse)
 
@@ -76,7 +82,7 @@ def test_an_accident_at_a_certain_row(scene: Scene, tally: Tally, accident: str,
 def test_a_wrong_password_and_a_database_that_is_not_there(scene: Scene, tally: Tally) -> None:
     host = "127.0.0.1" if scene.server.host.startswith("/") else scene.server.host
     wrong = replace(scene.warehouse, host=host, password="wr0ng/pass word")
-    for warehouse, told in (
+    for warehouse, message in (
         (wrong, "password authentication failed"),
         (replace(scene.warehouse, dbname="no_such_database"), "does not exist"),
         (replace(scene.warehouse, host="127.0.0.1", port=1), "refused"),
@@ -88,11 +94,11 @@ def test_a_wrong_password_and_a_database_that_is_not_there(scene: Scene, tally: 
             "POSTGRES_PASSWORD": warehouse.password,
         }
         for command in (("run", *WINDOW), ("build",), ("deliver",)):
-            done = scene.nursery.run(*command, **settings)
+            done = scene.prepared.run(*command, **settings)
             leaked = done.output.count("wr0ng")
-            tally.count(f"database: {told}", leaked=leaked)
+            tally.count(f"database: {message}", leaked=leaked)
             assert done.code == 1, done.output
-            assert told in done.output
+            assert message in done.output
             assert "POSTGRES_" in done.output
             assert "Traceback" not in done.output
             assert leaked == 0

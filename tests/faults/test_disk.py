@@ -1,4 +1,4 @@
-"""A database whose disk is really full, while loading and while building: told clearly, good again once there is room."""
+"""A database whose disk is really full, while loading and while building: a clear message, good once there is room."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from tests.end_to_end.commands import Command
 from tests.faults.conftest import Scene
 from tests.faults.disks import KIB, Disk, file_limit, tablespace, whole_server
-from tests.faults.machine import LONG, Command
+from tests.faults.machine import LONG
 from tests.faults.report import Tally
 from tests.faults.school import WINDOW, assert_sums_add_up, difference, later, marts, records
 
@@ -39,15 +40,15 @@ def test_a_full_disk(scene: Scene, tally: Tally, place: Place, left: int) -> Non
 
 
 def fill_while_loading_and_building(scene: Scene, tally: Tally, disk: Disk, left: int) -> None:
-    elt, nursery = disk.server.elt, scene.nursery
-    nursery.clone.use(elt)
+    elt, prepared = disk.server.elt, scene.prepared
+    prepared.clone.use(elt)
     fault = f"disk full, {type(disk).__name__.lower()}"
     # Something to load on top of, and one good load before the bad.
-    assert nursery.run("ingest", "--start", "2023-04-01", "--end", "2023-04-02").code == 0
+    assert prepared.run("ingest", "--start", "2023-04-01", "--end", "2023-04-02").code == 0
     disk.fill(left)
-    assert_told(nursery.run("run", *WINDOW, small_loads=True), disk)
+    assert_reported(prepared.run("run", *WINDOW, small_loads=True), disk)
     room(disk)
-    assert nursery.run("run", *WINDOW, small_loads=True).code == 0
+    assert prepared.run("run", *WINDOW, small_loads=True).code == 0
     lost, doubled = difference(scene.expected["empty"], marts(elt))
     tally.count(f"{fault}, while loading", lost=len(lost), doubled=len(doubled))
     assert (lost, doubled) == ([], [])
@@ -55,12 +56,12 @@ def fill_while_loading_and_building(scene: Scene, tally: Tally, disk: Disk, left
 
     before = marts(elt)
     scene.grader.records = later(records(1), 2)
-    assert nursery.run("ingest", *WINDOW).code == 0
+    assert prepared.run("ingest", *WINDOW).code == 0
     disk.fill(left)
-    assert_told(nursery.run("build"), disk)
+    assert_reported(prepared.run("build"), disk)
     room(disk)
     assert marts(elt) == before
-    again = nursery.run("build")
+    again = prepared.run("build")
     assert again.code == 0, again.output
     lost, doubled = difference(scene.expected["loaded"], marts(elt))
     tally.count(f"{fault}, while building", lost=len(lost), doubled=len(doubled))
@@ -68,9 +69,9 @@ def fill_while_loading_and_building(scene: Scene, tally: Tally, disk: Disk, left
     assert_sums_add_up(elt)
 
 
-def assert_told(failed: Command, disk: Disk) -> None:
+def assert_reported(failed: Command, disk: Disk) -> None:
     assert failed.code == 1, failed.output
-    assert re.search(disk.told, failed.output), failed.output
+    assert re.search(disk.message, failed.output), failed.output
     assert "Traceback" not in failed.output
 
 

@@ -14,8 +14,9 @@ import psycopg2
 import pytest
 
 from ingestion.warehouse import Warehouse
+from tests.end_to_end.commands import Command
 from tests.faults.conftest import Scene
-from tests.faults.machine import LONG, Command, until
+from tests.faults.machine import LONG, until
 from tests.faults.report import Tally
 from tests.faults.school import WINDOW, assert_sums_add_up, difference, marts, query
 
@@ -27,7 +28,7 @@ RUNNING = """
 
 @dataclass(frozen=True)
 class Instant:
-    """When to kill: `delay` seconds at most after the terminal shows `line`, or while the database works on `statement`."""
+    """When to kill: `delay` seconds at most after the terminal shows `line`, or while the database runs `statement`."""
 
     stage: str
     line: str = ""
@@ -35,26 +36,27 @@ class Instant:
     statement: str = ""
 
 
+# One of each kind, which the short form tries, then further ones.
 INSTANTS = (
     Instant("load", line="Fetched", delay=1.0),
     Instant("dbt", line="OK hook", delay=2.5),
     Instant("load", statement=r'^copy "'),
     Instant("dbt", statement="merge into|insert into .*(attempts|learner|daily)"),
     Instant("ingest", line="ingest: started", delay=0.6),
-    Instant("dbt", line="build: started", delay=4),
     Instant("load", statement="_dlt_loads|_dlt_version"),
     Instant("delivery", line="deliver: started", delay=0.3),
     Instant("between", line="ingest: ended", delay=0.02),
     Instant("dbt", statement="create +(temporary )?table|create .*view|alter table"),
+    Instant("dbt", line="build: started", delay=4),
     Instant("load", line="Loaded", delay=0.6),
     Instant("dbt", line="marts.attempts", delay=1.0),
 )
-COUNT = 240 if LONG else 12
-CHUNKS = 16 if LONG else 2
+COUNT = 240 if LONG else 9
+CHUNKS = 16 if LONG else 3
 
 
 def kill_at(instant: Instant, command: Command, warehouse: Warehouse, rng: random.Random) -> bool:
-    """Kill the command at that instant; whether it was still at work."""
+    """Kill the command at that instant; whether it was still running."""
     if instant.line:
         happened: Callable[[], bool] = lambda: instant.line in command.output  # noqa: E731
         until(lambda: command.ended.is_set() or happened())
@@ -67,7 +69,7 @@ def kill_at(instant: Instant, command: Command, warehouse: Warehouse, rng: rando
                 cursor.execute(RUNNING, (instant.statement,))
                 return cursor.fetchall() != [(0,)]
 
-            until(lambda: command.ended.is_set() or running(), glance=0.0005)
+            until(lambda: command.ended.is_set() or running(), interval=0.0005)
     alive = not command.ended.is_set()
     command.kill()
     return alive
@@ -106,15 +108,15 @@ def test_a_run_after_a_killed_one_makes_it_good(scene: Scene, tally: Tally, chun
         # dbt merges only where there is something already.
         state = "empty" if instant.statement[:5] != "merge" and number % 5 == 0 else "loaded"
         scene.put_back(state)
-        command = scene.nursery.start("run", *WINDOW, small_loads=True)
+        command = scene.prepared.start("run", *WINDOW, small_loads=True)
         if not kill_at(instant, command, scene.warehouse, rng):
             tally.count("kill -9 too late, the run was over")
             continue
         stage, left = stage_of(command.output), unfinished(scene.warehouse)
         lost_state = number % 7 == 5
         if lost_state:
-            shutil.rmtree(scene.nursery.clone.path / ".state")
-        again = scene.nursery.run("run", *WINDOW, small_loads=True)
+            shutil.rmtree(scene.clone.path / ".state")
+        again = scene.prepared.run("run", *WINDOW, small_loads=True)
         assert again.code == 0, f"{number} {instant} {stage}:\n{command.output}\n{again.output}"
         lost, doubled = difference(scene.expected[state], marts(scene.warehouse))
         tally.count(

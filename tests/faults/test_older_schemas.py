@@ -1,4 +1,4 @@
-"""A warehouse as an earlier version, or somebody's hand, has left it: mended by the next run, or told and made anew."""
+"""A warehouse as an earlier version, or somebody by hand, has left it: a run fixes it, or says to rebuild it."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ NO_INDEXES = """
     end $$
 """
 Cases = dict[str, tuple[str, ...]]
-# What the next run mends by itself.
-MENDED: Cases = {
+# What the next run fixes by itself.
+FIXED: Cases = {
     "raw.fetches without later columns": (
         "alter table raw.fetches drop column round cascade, drop column repaired, drop column kept_as_text,"
         " drop column asked_start cascade, drop column asked_end cascade",
@@ -46,7 +46,7 @@ MENDED: Cases = {
     "a column of another type": ("alter table marts.learner_tasks alter column runs type numeric",),
     "a mart that is missing": ("drop table marts.rejected_attempts cascade",),
 }
-# What a rebuild from raw mends; until then a run fails.
+# What a rebuild from raw fixes; until then a run fails.
 REBUILT: Cases = {
     "a mart without a column": ("alter table marts.learner_tasks drop column submits cascade",),
     "receipts without the rules' version": (
@@ -76,22 +76,22 @@ def assert_equal(scene: Scene, tally: Tally, what: str) -> None:
     assert_sums_add_up(scene.warehouse)
 
 
-@pytest.mark.parametrize(("what", "statements"), cases(MENDED).items())
-def test_what_a_run_mends(scene: Scene, tally: Tally, what: str, statements: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("what", "statements"), cases(FIXED).items())
+def test_what_a_run_fixes(scene: Scene, tally: Tally, what: str, statements: tuple[str, ...]) -> None:
     make_older(scene, statements)
-    done = scene.nursery.run("run", *WINDOW)
+    done = scene.prepared.run("run", *WINDOW)
     assert done.code == 0, done.output
     assert_equal(scene, tally, what)
 
 
 @pytest.mark.parametrize(("what", "statements"), cases(REBUILT).items())
-def test_what_a_rebuild_mends(scene: Scene, tally: Tally, what: str, statements: tuple[str, ...]) -> None:
+def test_what_a_rebuild_fixes(scene: Scene, tally: Tally, what: str, statements: tuple[str, ...]) -> None:
     make_older(scene, statements)
-    done = scene.nursery.run("run", *WINDOW)
+    done = scene.prepared.run("run", *WINDOW)
     if done.code:
         assert done.code == 1, done.output
         assert "dbt build stopped: " in done.output
         assert "Traceback" not in done.output
-    done = scene.nursery.run("build", "--full-refresh")
+    done = scene.prepared.run("build", "--full-refresh")
     assert done.code == 0, done.output
     assert_equal(scene, tally, what)

@@ -6,8 +6,9 @@ import re
 import threading
 from subprocess import CompletedProcess
 
+from tests.end_to_end.commands import Command
 from tests.faults.conftest import Scene
-from tests.faults.machine import Command, until
+from tests.faults.machine import until
 from tests.faults.report import Tally
 from tests.faults.school import WINDOW, assert_sums_add_up, difference, marts, query
 from tests.ingestion.fake_api import Reply
@@ -42,7 +43,7 @@ def test_cron_on_a_backfill_on_an_analysts_build(scene: Scene, tally: Tally) -> 
     analysts: list[CompletedProcess[str]] = []
 
     def analyse() -> None:
-        clone = scene.nursery.clone
+        clone = scene.clone
         analysts.append(
             clone.command(
                 "dbt", "build", "--exclude-resource-type", "unit_test", cwd=clone.path / "dbt_project"
@@ -51,14 +52,14 @@ def test_cron_on_a_backfill_on_an_analysts_build(scene: Scene, tally: Tally) -> 
 
     analyst = threading.Thread(target=analyse)
     analyst.start()
-    backfill = scene.nursery.start("run", *WINDOW, small_loads=True)
+    backfill = scene.prepared.start("run", *WINDOW, small_loads=True)
     assert begun(backfill)
-    cron = scene.nursery.run("run", *WINDOW)
-    build = scene.nursery.run("build")
-    patient = scene.nursery.start("run", *WINDOW, "--wait")
+    cron = scene.prepared.run("run", *WINDOW)
+    build = scene.prepared.run("build")
+    patient = scene.prepared.start("run", *WINDOW, "--wait")
     assert (cron.code, build.code) == (4, 4)
-    told = rf"Another run is at work on .*: grader-elt run \S+:{backfill.pid}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
-    assert re.search(told, cron.output)
+    holder = rf"grader-elt run \S+:{backfill.pid}, since \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
+    assert re.search(f"Another run is at work on .*: {holder}", cron.output)
     assert "Traceback" not in cron.output + build.output
     assert (backfill.wait(), patient.wait()) == (0, 0), backfill.output + patient.output
     assert "waiting for another run: grader-elt run" in patient.output
@@ -71,11 +72,11 @@ def test_cron_on_a_backfill_on_an_analysts_build(scene: Scene, tally: Tally) -> 
 def test_the_lock_of_a_killed_run_is_free(scene: Scene, tally: Tally) -> None:
     scene.put_back("loaded")
     slow(scene, 0.5)
-    killed = scene.nursery.start("run", *WINDOW, small_loads=True)
+    killed = scene.prepared.start("run", *WINDOW, small_loads=True)
     assert begun(killed)
     killed.kill()
     scene.grader.rule = lambda _window, _number: None
-    assert scene.nursery.run("run", *WINDOW).code == 0
+    assert scene.prepared.run("run", *WINDOW).code == 0
     assert_good(scene, tally, "a run right after a killed one")
 
 
@@ -83,27 +84,25 @@ def test_a_run_that_loses_its_lock_loads_nothing_more(scene: Scene, tally: Tally
     scene.put_back("loaded")
     slow(scene, 1)
     before = query(scene.warehouse, "select count(*) from raw._dlt_loads")
-    run = scene.nursery.start("run", *WINDOW, small_loads=True)
+    run = scene.prepared.start("run", *WINDOW, small_loads=True)
     assert begun(run)
     assert query(scene.warehouse, HOLDERS.format("pg_terminate_backend(pid)")) == [(True,)]
     assert run.wait() == 1
     assert "no longer has" in run.output
     assert "Traceback" not in run.output
     assert query(scene.warehouse, "select count(*) from raw._dlt_loads") == before
-    assert any(
-        "no longer has" in mail.read_text("utf-8", "replace") for mail in scene.nursery.clone.mails[-1:]
-    )
+    assert any("no longer has" in mail.read_text("utf-8", "replace") for mail in scene.clone.mails[-1:])
     scene.grader.rule = lambda _window, _number: None
-    assert scene.nursery.run("run", *WINDOW).code == 0
+    assert scene.prepared.run("run", *WINDOW).code == 0
     assert_good(scene, tally, "lock lost while loading")
 
 
 def test_a_run_that_loses_its_lock_delivers_nothing(scene: Scene, tally: Tally) -> None:
     scene.put_back("loaded")
-    run = scene.nursery.start("run", *WINDOW, small_loads=True)
+    run = scene.prepared.start("run", *WINDOW, small_loads=True)
     assert begun(run, "build: started")
     assert query(scene.warehouse, HOLDERS.format("pg_terminate_backend(pid)")) == [(True,)]
     assert run.wait() == 1
     assert "deliver: started" not in run.output
-    assert scene.nursery.run("run", *WINDOW).code == 0
+    assert scene.prepared.run("run", *WINDOW).code == 0
     assert_good(scene, tally, "lock lost while building")

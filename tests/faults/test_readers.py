@@ -20,7 +20,7 @@ from tests.faults.machine import LONG
 from tests.faults.report import Tally
 from tests.faults.school import WINDOW, difference, marts
 
-RUNS = 40 if LONG else 8
+RUNS = 40 if LONG else 5
 # Figures of each mart that a partial one could not have.
 FIGURES = {
     "attempts": "count(*), count(distinct learner_task_id), count(distinct (user_id, activity_date))",
@@ -33,7 +33,7 @@ FIGURES = {
 
 @dataclass
 class Reader:
-    """Polls until told to stop; what it saw is counted."""
+    """Polls until it is stopped; what it saw is counted."""
 
     warehouse: Warehouse
     seen: dict[str, Counter[tuple[int, ...]]] = field(
@@ -73,7 +73,7 @@ class Reader:
 
 @contextmanager
 def reading(warehouse: Warehouse) -> Iterator[Reader]:
-    """A reader at work as long as the block."""
+    """A reader that polls as long as the block."""
     reader, stop = Reader(warehouse), threading.Event()
     thread = threading.Thread(target=reader.poll, args=(stop,))
     thread.start()
@@ -88,14 +88,14 @@ def reading(warehouse: Warehouse) -> Iterator[Reader]:
 def test_readers_see_whole_tables_of_one_build(scene: Scene, tally: Tally) -> None:
     rng = random.Random(7)
     scene.put_back("loaded")
-    book = scene.nursery.clone.path / "out" / "metrics.xlsx"
-    assert scene.nursery.run("deliver").code == 0
+    book = scene.clone.path / "out" / "metrics.xlsx"
+    assert scene.prepared.run("deliver").code == 0
     before = figures_of(scene.warehouse)
     sheets: Counter[int] = Counter()
     with reading(scene.warehouse) as reader:
         for number in range(RUNS):
             # Every other run rebuilds all from raw; some are killed.
-            command = scene.nursery.start(*(("build", "--full-refresh") if number % 2 else ("run", *WINDOW)))
+            command = scene.prepared.start(*(("build", "--full-refresh") if number % 2 else ("run", *WINDOW)))
             patience = rng.uniform(1, 9) if number % 3 == 1 else 120
             deadline = time.monotonic() + patience
             while not command.ended.is_set() and time.monotonic() < deadline:
@@ -104,7 +104,7 @@ def test_readers_see_whole_tables_of_one_build(scene: Scene, tally: Tally) -> No
             if command.ended.is_set():
                 assert command.code == 0, command.output
             command.kill()
-        assert scene.nursery.run("run", *WINDOW).code == 0
+        assert scene.prepared.run("run", *WINDOW).code == 0
     after = figures_of(scene.warehouse)
     partial = sum(
         times

@@ -104,14 +104,14 @@ def test_anything_in_any_field(scene: Scene, tally: Tally) -> None:
     values = {number: json.loads(text) for number, text in texts.items()}
     step = (timedelta(days=5) - timedelta(hours=1)) / COUNT
     scene.grader.records = [(instant(START) + step * number, text) for number, text in texts.items()]
-    done = scene.nursery.run("run", *WINDOW)
+    done = scene.prepared.run("run", *WINDOW)
     assert done.code == 0, done.output
     assert_sums_add_up(scene.warehouse)
     now = micros(instant("2026-01-01T00:00:00"))
     judged = {number: judge(value, now) for number, value in values.items()}
     found = query(scene.warehouse, "select record, rejection_reasons from marts.rejected_attempts")
-    told = {record["tag"]: tuple(reasons) for record, reasons in found}
-    assert told == {number: verdict.reasons for number, verdict in judged.items() if verdict.reasons}
+    reported = {record["tag"]: tuple(reasons) for record, reasons in found}
+    assert reported == {number: verdict.reasons for number, verdict in judged.items() if verdict.reasons}
     for record, _ in found:
         assert record == stored(values[record["tag"]])
     good = {
@@ -127,7 +127,9 @@ def test_anything_in_any_field(scene: Scene, tally: Tally) -> None:
         """,
     )
     lost, doubled = good - set(stored_attempts), len(stored_attempts) - len(set(stored_attempts))
-    tally.count("fuzzed record", COUNT, lost=len(lost), doubled=doubled, good=len(good), rejected=len(told))
+    tally.count(
+        "fuzzed record", COUNT, lost=len(lost), doubled=doubled, good=len(good), rejected=len(reported)
+    )
     assert lost == set()
     assert set(stored_attempts) == good
     assert doubled == 0
@@ -154,14 +156,14 @@ def test_what_no_database_can_hold(scene: Scene, tally: Tally) -> None:
             expected[number] = True
             text = f'{text[:-1]}, "created_at": {IMPOSSIBLE[number % len(IMPOSSIBLE)]}}}'
         scene.grader.records.append((moment, text))
-    command = scene.nursery.start("run", *WINDOW)
+    command = scene.prepared.start("run", *WINDOW)
     peak = [0]
 
     def over() -> bool:
         peak[0] = max(peak[0], peak_memory(command.pid))
         return command.ended.is_set()
 
-    until(over, glance=0.05)
+    until(over, interval=0.05)
     assert command.code == 0, command.output
     assert query(scene.warehouse, "select count(*)::int from marts.attempts") == [(60 - len(expected),)]
     texts = [

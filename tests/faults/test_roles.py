@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 
 from ingestion.warehouse import Warehouse
-from tests.faults.machine import Nursery
+from tests.end_to_end.commands import PreparedProcess
 from tests.faults.report import Tally
 from tests.faults.school import END, START, WINDOW, query, records
 from tests.ingestion.fake_api import FakeApi
@@ -22,9 +22,9 @@ ROLES = {"load": "grader_loader", "build": "grader_transformer", "report": "grad
 class Office:
     """A database with accounts of its own."""
 
-    def __init__(self, owner: Warehouse, nursery: Nursery, grader: FakeApi) -> None:
-        self.owner, self.nursery = owner, nursery
-        nursery.clone.ask(grader)
+    def __init__(self, owner: Warehouse, prepared: PreparedProcess, grader: FakeApi) -> None:
+        self.owner, self.prepared = owner, prepared
+        prepared.clone.ask(grader)
         grader.records = records(3, 300)
 
     def administer(self, *statements: str) -> None:
@@ -34,7 +34,7 @@ class Office:
                 connection.cursor().execute(statement)
 
     def account(self, name: str, *roles: str) -> Warehouse:
-        """A new account, as roles.sql tells to make it."""
+        """A new account, made as roles.sql says."""
         user = f"{self.owner.dbname}_{name}"
         self.administer(f"create role {user} login password '{PASSWORD}' in role {', '.join(roles)}")
         if len(roles) == 1:
@@ -44,16 +44,16 @@ class Office:
 
     def run(self, account: Warehouse, *arguments: str) -> str:
         """A command that has to succeed."""
-        self.nursery.clone.use(account)
-        done = self.nursery.run(*arguments)
+        self.prepared.clone.use(account)
+        done = self.prepared.run(*arguments)
         assert done.code == 0, f"{arguments}: {done.output}"
         return done.output
 
 
 @pytest.fixture
-def office(warehouse: Warehouse, nursery: Nursery) -> Iterator[Office]:
+def office(warehouse: Warehouse, prepared: PreparedProcess) -> Iterator[Office]:
     with FakeApi().serving() as grader:
-        yield Office(warehouse, nursery, grader)
+        yield Office(warehouse, prepared, grader)
 
 
 def allowed(account: Warehouse, statement: str) -> bool:
@@ -147,12 +147,12 @@ def test_the_printed_sql_is_what_is_applied(office: Office) -> None:
     office.administer(text[text.index("-- Three roles") :], text[text.index("-- Three roles") :])
 
 
-def test_an_account_without_privileges_is_told_what_to_do(office: Office, tally: Tally) -> None:
+def test_an_account_without_privileges_learns_what_to_do(office: Office, tally: Tally) -> None:
     office.run(office.owner, "roles", "--apply")
     report = office.account("nosy", "grader_reporter")
-    office.nursery.clone.use(report)
+    office.prepared.clone.use(report)
     for command in (("ingest", *WINDOW), ("build",)):
-        done = office.nursery.run(*command)
+        done = office.prepared.run(*command)
         tally.count("missing privilege", refused=int(done.code == 1))
         assert done.code == 1, done.output
         assert "ermission denied" in done.output

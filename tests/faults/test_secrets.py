@@ -16,8 +16,9 @@ import psutil
 import pytest
 
 from embedded import postgres
+from tests.end_to_end.commands import Command
 from tests.faults.conftest import Scene
-from tests.faults.machine import HASTY, Command, until
+from tests.faults.machine import IMPATIENT, until
 from tests.faults.report import Tally
 from tests.faults.school import START, WINDOW, query
 from tests.faults.test_overlap import begun, slow
@@ -26,8 +27,8 @@ from tests.ingestion.fake_api import KEY, Reply, instant
 from tests.orchestration.deliver.conftest import private_key
 
 __all__ = ["private_key"]
-# How often the processes of a run are looked at, in seconds.
-GLANCE = 0.02
+# How often the processes of a run are listed, in seconds.
+INTERVAL = 0.02
 DATABASE, MAIL = "s3cret/of+the database", "pa55 of/the+mailbox"
 
 
@@ -88,23 +89,23 @@ def test_nothing_that_is_written_holds_a_secret(
     }
     failing = Reply(json.dumps({"error": f"client_key {KEY} refused"}).encode(), 403)
     scene.grader.rule = lambda window, _number: failing if window.start >= instant(START) else None
-    commands = [scene.nursery.run("run", *WINDOW, patience=HASTY, **settings)]
+    commands = [scene.prepared.run("run", *WINDOW, patience=IMPATIENT, **settings)]
     scene.grader.rule = lambda _window, _number: None
-    commands.append(scene.nursery.run("ingest", *WINDOW, **settings))
-    commands.append(scene.nursery.run("build", **settings))
-    commands.append(scene.nursery.run("ingest", *WINDOW, **settings | {"POSTGRES_PASSWORD": f"{DATABASE}x"}))
+    commands.append(scene.prepared.run("ingest", *WINDOW, **settings))
+    commands.append(scene.prepared.run("build", **settings))
+    commands.append(scene.prepared.run("ingest", *WINDOW, **settings | {"POSTGRES_PASSWORD": f"{DATABASE}x"}))
     commands.append(
-        scene.nursery.run(
-            "ingest", *WINDOW, patience=HASTY, **settings | {"API_URL": "http://grader.invalid/"}
+        scene.prepared.run(
+            "ingest", *WINDOW, patience=IMPATIENT, **settings | {"API_URL": "http://grader.invalid/"}
         )
     )
-    commands.append(scene.nursery.run("check", **settings))
+    commands.append(scene.prepared.run("check", **settings))
     commands += cut_off(scene, settings)
     try:
         assert [command.code for command in commands] == [1, 0, 0, 1, 1, 1, 1, 1, -9], [
             command.output for command in commands
         ]
-        clone = scene.nursery.clone
+        clone = scene.clone
         assert list((clone.path / ".state").rglob("attempts.csv")), (
             "a killed run leaves what it was about to load"
         )
@@ -137,11 +138,11 @@ def cut_off(scene: Scene, settings: dict[str, Any]) -> list[Command]:
     )
     waits = "select count(*) > 0 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
     slow(scene, 0.5)
-    ingest = scene.nursery.start("ingest", *WINDOW, small_loads=True, **settings)
+    ingest = scene.prepared.start("ingest", *WINDOW, small_loads=True, **settings)
     assert begun(ingest, "Fetched")
     scene.administer(end_all)
     ingest.wait()
-    killed = scene.nursery.start("run", *WINDOW, small_loads=True, **settings)
+    killed = scene.prepared.start("run", *WINDOW, small_loads=True, **settings)
     assert begun(killed, "Loaded")
     with closing(scene.warehouse.connect()) as connection, connection.cursor() as cursor:
         # The next load comes as far as its first word to the database.
@@ -151,7 +152,7 @@ def cut_off(scene: Scene, settings: dict[str, Any]) -> list[Command]:
     scene.grader.rule = lambda _window, _number: None
     with closing(scene.warehouse.connect()) as connection, connection.cursor() as cursor:
         cursor.execute("lock table marts.load_receipts in access exclusive mode")
-        build = scene.nursery.start("build", **settings)
+        build = scene.prepared.start("build", **settings)
         assert until(lambda: build.ended.is_set() or query(scene.warehouse, waits) == [(True,)])
         scene.administer(end_all)
         build.wait()
@@ -164,7 +165,7 @@ def others(command: Command) -> Iterator[psutil.Process]:
         yield from psutil.Process(command.pid).children(recursive=True)
 
 
-def told(process: psutil.Process) -> str:
+def given_to(process: psutil.Process) -> str:
     """A process's arguments and environment."""
     with suppress(psutil.Error):
         return "\n".join(
@@ -186,8 +187,8 @@ MAIL_SETTINGS: dict[str, Any] = {
 def watch(command: Command) -> set[str]:
     """Arguments and environments of all that the command starts, up to the delivery."""
     seen = set()
-    while not command.ended.wait(GLANCE) and "deliver: started" not in command.output:
-        seen |= {told(process) for process in others(command)}
+    while not command.ended.wait(INTERVAL) and "deliver: started" not in command.output:
+        seen |= {given_to(process) for process in others(command)}
     return seen
 
 
@@ -202,12 +203,15 @@ def assert_none_knows(seen: set[str], tally: Tally) -> None:
 
 def test_no_process_of_a_run_gets_a_secret(scene: Scene, tally: Tally, tmp_path: Path) -> None:
     scene.put_back("empty")
-    clone, state = scene.nursery.clone, tmp_path / "state"
+    clone, state = scene.clone, tmp_path / "state"
     clone.settings |= {name: "" for name in clone.settings if name.startswith("POSTGRES_")}
-    command = scene.nursery.start("run", *WINDOW, STATE_DIR=str(state), **MAIL_SETTINGS)
+    # From its very start, as the helper of dbt's locks belongs to the first process that takes one.
+    command = scene.prepared.start(
+        "run", *WINDOW, new_interpreter=True, STATE_DIR=str(state), **MAIL_SETTINGS
+    )
     try:
         seen = watch(command)
-        server = told(psutil.Process(postmaster(state)))
+        server = given_to(psutil.Process(postmaster(state)))
         assert "postgres" in server
         assert any("resource_tracker" in text for text in seen), "the helper of dbt's locks"
         assert_none_knows(seen | {server}, tally)
@@ -224,7 +228,7 @@ def test_the_demo_api_gets_no_secret(scene: Scene, tally: Tally) -> None:
     database = {"POSTGRES_HOST": host, "POSTGRES_USER": account, "POSTGRES_PASSWORD": DATABASE}
     demo = dict.fromkeys(("API_URL", "API_CLIENT", "API_CLIENT_KEY"), "")
     try:
-        command = scene.nursery.start("ingest", *WINDOW, **MAIL_SETTINGS | database | demo)
+        command = scene.prepared.start("ingest", *WINDOW, **MAIL_SETTINGS | database | demo)
         seen = watch(command)
         assert command.wait() == 0, command.output
         assert any("embedded.demo_api" in text for text in seen)

@@ -1,10 +1,12 @@
-"""The embedded PostgreSQL killed -9 in the midst of a run: the run fails cleanly, the next one makes it good."""
+"""The embedded PostgreSQL killed -9 during a run: the run fails cleanly, the next one repairs what is left."""
 
 from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -44,16 +46,34 @@ def kill_server(pid: int) -> None:
             continue
 
 
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder with the data folder of a server that has run before, in `postgres` and in `copy`."""
+    state = tmp_path_factory.mktemp("used") / "state"
+    postgres.start(state)
+    postgres.stop(state)
+    subprocess.run(["cp", "-a", state / "postgres", state / "copy"], check=True)
+    return state
+
+
+@pytest.fixture
+def state(used: Path) -> Path:
+    """The same folder with an empty database each time: its project is parsed once, its data folder made once."""
+    shutil.rmtree(used / "postgres")
+    subprocess.run(["cp", "-a", used / "copy", used / "postgres"], check=True)
+    return used
+
+
 @pytest.mark.parametrize("number", NUMBERS)
-def test_a_run_after_the_server_was_killed(scene: Scene, tally: Tally, tmp_path: Path, number: int) -> None:
+def test_a_run_after_the_server_was_killed(scene: Scene, tally: Tally, state: Path, number: int) -> None:
     scene.put_back("empty")
     line, delay = MOMENTS[(number + 1) % len(MOMENTS)]
-    clone, state = scene.nursery.clone, tmp_path / "state"
+    clone = scene.clone
     outside = {name: value for name, value in clone.settings.items() if name.startswith("POSTGRES_")}
     for name in outside:
         del clone.settings[name]
     try:
-        command = scene.nursery.start("run", *WINDOW, small_loads=True, STATE_DIR=str(state))
+        command = scene.prepared.start("run", *WINDOW, small_loads=True, STATE_DIR=str(state))
         assert until(lambda: command.ended.is_set() or line in command.output)
         time.sleep(random.Random(number).random() * delay)
         kill_server(postmaster(state))
@@ -61,7 +81,7 @@ def test_a_run_after_the_server_was_killed(scene: Scene, tally: Tally, tmp_path:
         assert command.code == int(in_time), command.output
         assert in_time or "All done" in command.output
         assert "Traceback" not in command.output
-        again = scene.nursery.run("run", *WINDOW, small_loads=True, STATE_DIR=str(state))
+        again = scene.prepared.run("run", *WINDOW, small_loads=True, STATE_DIR=str(state))
         assert again.code == 0, command.output + again.output
         warehouse = postgres.find(state, database="grader")
         assert warehouse is not None

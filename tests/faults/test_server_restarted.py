@@ -1,4 +1,4 @@
-"""A PostgreSQL of the user's own, restarted or killed in the midst of things: the run says so, the next makes it good."""
+"""A PostgreSQL of the user's own, restarted or killed during a run: the run says so, the next one repairs it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,24 @@ from contextlib import closing, contextmanager
 import psycopg2
 import pytest
 
+from tests.end_to_end.commands import Command
 from tests.end_to_end.other_server import Server, server
 from tests.faults.conftest import Scene
-from tests.faults.machine import LONG, Command, until
+from tests.faults.machine import LONG, until
 from tests.faults.report import Tally
 from tests.faults.school import WINDOW, assert_sums_add_up, difference, later, marts, query, records
 from tests.faults.test_overlap import slow
 
-TOLD = "terminat|closed the connection|connection already closed|refused|starting up|shutting down|recovery|no longer has"
+MESSAGES = (
+    "terminat|closed the connection|connection already closed|refused|starting up|shutting down|recovery"
+    "|no longer has"
+)
 WAITING = "select count(*) > 0 from pg_stat_activity where datname = 'warehouse' and wait_event_type = 'Lock'"
 
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[Server]:
-    """The server, for all accidents."""
+    """The server, for all faults."""
     with server() as made:
         yield made
 
@@ -40,13 +44,13 @@ def kill_a_process(server: Server) -> None:
     server.wait_until_ready()
 
 
-ACCIDENTS: dict[str, Callable[[Server], None]] = {
+FAULTS: dict[str, Callable[[Server], None]] = {
     "restarted, immediate": lambda server: server.restart("immediate"),
     "killed -9": lambda server: server.restart("kill -9"),
     "restarted, fast": lambda server: server.restart("fast"),
     "one of its processes killed -9": kill_a_process,
 }
-EVERY = [(loading, building) for loading in ACCIDENTS for building in ACCIDENTS]
+EVERY = [(loading, building) for loading in FAULTS for building in FAULTS]
 FEW = [("killed -9", "restarted, immediate")]
 
 
@@ -56,15 +60,15 @@ def test_a_server_that_goes_away(
 ) -> None:
     scene.put_back("empty")
     other.administer("drop database if exists warehouse with (force)", "create database warehouse owner elt")
-    elt, nursery = other.elt, scene.nursery
-    nursery.clone.use(elt)
+    elt, prepared = other.elt, scene.prepared
+    prepared.clone.use(elt)
     slow(scene, 0.5)
-    run = nursery.start("run", *WINDOW, small_loads=True)
+    run = prepared.start("run", *WINDOW, small_loads=True)
     assert until(lambda: run.ended.is_set() or " Loaded " in run.output)
-    ACCIDENTS[loading](other)
-    assert_told(run)
+    FAULTS[loading](other)
+    assert_reported(run)
     scene.grader.rule = lambda _window, _number: None
-    assert nursery.run("run", *WINDOW, small_loads=True).code == 0
+    assert prepared.run("run", *WINDOW, small_loads=True).code == 0
     lost, doubled = difference(scene.expected["empty"], marts(elt))
     tally.count(f"PostgreSQL {loading}, while loading", lost=len(lost), doubled=len(doubled))
     assert (lost, doubled) == ([], [])
@@ -72,20 +76,20 @@ def test_a_server_that_goes_away(
 
     scene.grader.records = later(records(1), 2)
     with held_up(other, "marts.learner_tasks"):
-        run = nursery.start("run", *WINDOW, small_loads=True)
+        run = prepared.start("run", *WINDOW, small_loads=True)
         assert until(lambda: run.ended.is_set() or ("build: started" in run.output and held(other)))
-        ACCIDENTS[building](other)
-        assert_told(run)
-    assert nursery.run("build").code == 0
+        FAULTS[building](other)
+        assert_reported(run)
+    assert prepared.run("build").code == 0
     lost, doubled = difference(scene.expected["loaded"], marts(elt))
     tally.count(f"PostgreSQL {building}, while building", lost=len(lost), doubled=len(doubled))
     assert (lost, doubled) == ([], [])
     assert_sums_add_up(elt)
 
 
-def assert_told(run: Command) -> None:
+def assert_reported(run: Command) -> None:
     assert run.wait() == 1, run.output
-    assert re.search(TOLD, run.output), run.output
+    assert re.search(MESSAGES, run.output), run.output
     assert "Traceback" not in run.output
 
 

@@ -1,4 +1,4 @@
-"""Lines that are not to be trusted: nothing is said on them, and the message tells why."""
+"""Connections that are not to be trusted: nothing is sent on them, and the message says why."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from ingestion.warehouse import Warehouse
 from tests.faults.conftest import Scene
-from tests.faults.machine import HASTY
+from tests.faults.machine import IMPATIENT
 from tests.faults.report import Tally
 from tests.faults.school import WINDOW, query
 from tests.faults.tls import tls_front
@@ -68,40 +68,40 @@ def certificate(authority: Authority, whose: str) -> str:
 def test_a_database_that_is_not_who_it_should_be(
     scene: Scene, tally: Tally, account: Warehouse, authority: Authority
 ) -> None:
-    clone = scene.nursery.clone
+    clone = scene.clone
     context = authority.server_context()
     with tls_front(context, (account.host, account.port), postgres=True) as front:
         clone.use(replace(account, port=front.port))
-        for mode, host, whose, told in REFUSED:
+        for mode, host, whose, message in REFUSED:
             trust = {
                 "POSTGRES_HOST": host,
                 "POSTGRES_SSLMODE": mode,
                 "PGSSLROOTCERT": certificate(authority, whose),
             }
             for command in (("run", *WINDOW), ("check",)):
-                done = scene.nursery.run(*command, **trust)
+                done = scene.prepared.run(*command, **trust)
                 said = sum(map(len, front.heard))
                 tally.count(
                     "a database's certificate that is not to be trusted",
                     leaked=said + (DATABASE in done.output),
                 )
                 assert done.code == 1, done.output
-                assert re.search(told, done.output), done.output
+                assert re.search(message, done.output), done.output
                 assert "POSTGRES_" in done.output
                 assert "Traceback" not in done.output
                 assert DATABASE not in done.output
                 assert said == 0
         for mode, host, whose in TAKEN:
             trust = {"POSTGRES_SSLMODE": mode, "PGSSLROOTCERT": certificate(authority, whose)}
-            done = scene.nursery.run("ingest", *WINDOW, POSTGRES_HOST=host, **trust)
+            done = scene.prepared.run("ingest", *WINDOW, POSTGRES_HOST=host, **trust)
             assert done.code == 0, done.output
     assert any(front.heard)
 
 
 def test_a_database_without_tls(scene: Scene, tally: Tally, account: Warehouse) -> None:
     with tls_front(None, (account.host, account.port), postgres=True) as front:
-        scene.nursery.clone.use(replace(account, port=front.port))
-        done = scene.nursery.run("run", *WINDOW, POSTGRES_SSLMODE="require")
+        scene.clone.use(replace(account, port=front.port))
+        done = scene.prepared.run("run", *WINDOW, POSTGRES_SSLMODE="require")
         said = sum(map(len, front.heard))
         tally.count("a database without TLS where it is required", leaked=said)
         assert done.code == 1, done.output
@@ -133,7 +133,7 @@ def test_an_api_and_a_mail_server_that_are_not_who_they_should_be(
             "SSL_CERT_FILE": certificate(authority, whose),
         }
         for command in (("run", *WINDOW), ("check",)):
-            done = scene.nursery.run(*command, patience=HASTY, **settings)
+            done = scene.prepared.run(*command, patience=IMPATIENT, **settings)
             said = (
                 len(scene.grader.queries) + sum(map(len, front.heard)) + len(post.logged_in) + len(post.got)
             )
@@ -149,6 +149,6 @@ def test_an_api_and_a_mail_server_that_are_not_who_they_should_be(
         known = certificate(authority, "the server's")
         settings |= {"REQUESTS_CA_BUNDLE": known, "SSL_CERT_FILE": known, "SMTP_HOST": "127.0.0.1"}
         settings["API_URL"] = settings["API_URL"].replace("localhost", "127.0.0.1")
-        assert scene.nursery.run("check", **settings).code == 0
+        assert scene.prepared.run("check", **settings).code == 0
         assert len(scene.grader.queries) == 1
         assert post.logged_in == [MAIL_USER]

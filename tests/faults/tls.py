@@ -26,7 +26,7 @@ class Front:
 def tls_front(
     context: ssl.SSLContext | None, behind: tuple[str, int], *, postgres: bool = False
 ) -> Iterator[Front]:
-    """A port of loopback that speaks TLS and passes on what it hears; as PostgreSQL does it, asked to by the first words.
+    """A port on loopback that speaks TLS and passes on what it receives; for PostgreSQL, once a client asks for TLS.
 
     Without `context` it is a PostgreSQL that says it has no TLS.
     """
@@ -77,15 +77,15 @@ def _serve(
             front.heard.append(b"")
             answering = threading.Thread(target=_pass_on, args=(server, secured), daemon=True)
             answering.start()
-            while words := secured.recv(1 << 16):
-                front.heard[number] += words
-                server.sendall(words)
+            while received := secured.recv(1 << 16):
+                front.heard[number] += received
+                server.sendall(received)
             server.shutdown(socket.SHUT_WR)
             answering.join()
 
 
 def _pass_on(source: socket.socket, target: socket.socket) -> None:
     with contextlib.suppress(OSError):
-        while words := source.recv(1 << 16):
-            target.sendall(words)
+        while received := source.recv(1 << 16):
+            target.sendall(received)
         target.shutdown(socket.SHUT_RDWR)

@@ -22,7 +22,7 @@ import dlt
 import pytest
 from dlt.destinations.impl.postgres.postgres import PostgresClient
 
-from ingestion import load, pipeline, raw, source
+from ingestion import pipeline, raw, source
 from ingestion.errors import ApiError, LoadError
 from ingestion.pipeline import IngestReport, Pace, Progress, ingest
 from ingestion.warehouse import Warehouse
@@ -419,7 +419,7 @@ def test_the_password_is_nowhere_when_a_load_fails(
         loader = replace(warehouse, user=role, password=secret)
         run(into=loader)
         left += _contents(work_dir)
-        monkeypatch.setattr(load.shutil, "rmtree", look_and_remove)  # type: ignore[attr-defined]
+        monkeypatch.setattr(source.shutil, "rmtree", look_and_remove)  # type: ignore[attr-defined]
         query("alter table raw.fetches add constraint nothing_new check (records < 0) not valid")
         with caplog.at_level(logging.DEBUG), pytest.raises(LoadError) as caught:
             run(into=loader)
@@ -484,6 +484,38 @@ def test_settings_of_the_users_own_dlt_do_not_reach_the_load(
     assert numbers(query) == list(range(7))
 
 
+def test_dlts_settings_in_the_current_folder_do_not_reach_the_load(
+    grader: FakeApi, query: Query, warehouse: Warehouse, work_dir: Path, tmp_path: Path
+) -> None:
+    (tmp_path / ".dlt").mkdir()
+    (tmp_path / ".dlt" / "config.toml").write_text("this is not TOML")
+    grader.records = attempts("2023-04-01", 7, timedelta(days=1))
+    script = f"""
+from datetime import datetime, timezone
+from pathlib import Path
+from ingestion.api import Api, GraderApi
+from ingestion.pipeline import ingest
+from ingestion.warehouse import Warehouse
+from ingestion.windows import Window
+start, end = (datetime.fromisoformat(text) for text in ("{WEEK.start}", "{WEEK.end}"))
+ingest(
+    GraderApi(Api("{grader.url}", "c", "k")), {warehouse!r}, [Window(start, end)],
+    Path("{work_dir}"), lambda: datetime.now(timezone.utc),
+)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(pipeline.__file__).parents[1])}
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert numbers(query) == list(range(7))
+
+
 @pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
 def test_the_encoding_of_the_users_own_client_does_not_reach_the_load(
     grader: FakeApi, run: Run, query: Query, monkeypatch: pytest.MonkeyPatch, encoding: str
@@ -533,13 +565,7 @@ def test_progress_counts_up_to_everything(grader: FakeApi, run: Run) -> None:
     told: list[Progress] = []
     run(progress=told.append)
     assert (told[0].slices, told[0].slices_fetched) == (7, 1)
-    last = told[-1]
-    assert (last.slices_fetched, last.slices_loaded, last.records_fetched, last.records_loaded) == (
-        7,
-        7,
-        7,
-        7,
-    )
+    assert told[-1] == Progress(slices=7, slices_fetched=7, records_fetched=7, records_loaded=7)
 
 
 def test_what_is_fetched_ahead_is_bounded(grader: FakeApi, run: Run) -> None:

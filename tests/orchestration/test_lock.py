@@ -20,13 +20,15 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 
+from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration.errors import LockedError, StageError
-from orchestration.lock import pipeline_lock
+from orchestration.lock import Held, pipeline_lock
 from orchestration.settings import ROOT
 
 HOLDER = """
 import json, sys
+from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration.lock import pipeline_lock
 with pipeline_lock(Warehouse(**json.loads(sys.argv[1])), sys.argv[2]):
@@ -149,6 +151,21 @@ def test_the_lock_does_not_outlive_its_owner(warehouse: Warehouse) -> None:
         assert take(warehouse, wait=True)
 
 
+def test_a_lost_session_is_noticed(warehouse: Warehouse) -> None:
+    with pipeline_lock(warehouse, "run") as held:
+        held.check()
+        execute(warehouse, "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+        with pytest.raises(StageError, match="no longer has .* to itself: the session .* has ended"):
+            held.check()
+
+
+def test_a_server_out_of_reach_may_have_lost_the_session(warehouse: Warehouse) -> None:
+    with pipeline_lock(warehouse, "run"):
+        away = Held(replace(warehouse, dbname="no_such_database"), 1)
+        with pytest.raises(StageError, match="no longer has .* to itself: .*does not exist"):
+            away.check()
+
+
 def test_other_databases_are_independent(server: Warehouse, warehouse: Warehouse) -> None:
     with pipeline_lock(warehouse, "run"):
         assert take(replace(server, dbname="postgres"))
@@ -224,9 +241,9 @@ def test_a_lock_of_somebody_elses_is_no_lock_of_ours(warehouse: Warehouse) -> No
 
 def test_a_database_that_is_not_there(warehouse: Warehouse) -> None:
     nowhere = replace(warehouse, dbname="no_such_database", password="s3cret")
-    with pytest.raises(StageError, match="cannot be reached") as caught, pipeline_lock(nowhere, "run"):
+    with pytest.raises(WarehouseError, match="POSTGRES_") as caught, pipeline_lock(nowhere, "run"):
         pytest.fail("a lock on nothing")
-    assert "no_such_database" in str(caught.value)
+    assert '"no_such_database" does not exist' in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
 

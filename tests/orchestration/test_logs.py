@@ -8,7 +8,6 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -18,23 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingestion.redaction import Redactor
+from orchestration.errors import SettingsError
 from orchestration.logs import DatedFileHandler, Tail, configure, remove_outdated
 
 SECRET = "Pa$$ wörd/+=&'q\"\\x"
 TODAY = date(2026, 3, 1)
-
-
-@pytest.fixture
-def root_logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
-    """The root logger, as it was again afterwards."""
-    root = logging.getLogger()
-    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
-    before, level = [*root.handlers], root.level
-    yield root
-    for handler in {*root.handlers} - {*before}:
-        root.removeHandler(handler)
-        handler.close()
-    root.setLevel(level)
 
 
 def set_up(folder: Path, secrets: list[str], verbose: bool = True) -> tuple[Tail, Path]:
@@ -277,5 +264,7 @@ def test_a_log_that_cannot_be_written_says_so_once_and_without_the_records(
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(OSError, match="Not a directory"):
+    with pytest.raises(SettingsError, match="LOG_DIR .*logs: Not a directory") as caught:
         set_up(tmp_path / "file" / "logs", [])
+    assert caught.value.exit_code == 2
+    assert caught.value.__context__ is None

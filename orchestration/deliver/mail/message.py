@@ -14,9 +14,8 @@ from email.utils import format_datetime, getaddresses
 from orchestration.deliver import DeliveryError, words
 from orchestration.deliver.figures import Figures
 from orchestration.deliver.mail.body import Links, build_body, subject
-from orchestration.deliver.mail.html import render_html
 from orchestration.deliver.mail.picture import draw_days
-from orchestration.deliver.mail.text import render_text
+from orchestration.deliver.mail.rendering import render_html, render_text
 from orchestration.summary import RunSummary
 
 RUN_HEADER = "X-Run-Id"
@@ -51,7 +50,8 @@ def compose(figures: Figures, summary: RunSummary, links: Links) -> EmailMessage
 
 
 def addressed(message: EmailMessage, sender: str, recipients: Sequence[str]) -> EmailMessage:
-    """A copy with From, To and a Message-ID that depends on nothing but the run and the sender's domain.
+    """A copy with From, To and a Message-ID that depends on nothing but the run and the sender's
+    domain.
 
     Raises DeliveryError when an address can't stand in a header.
     """

@@ -1,4 +1,4 @@
-"""A folder that stands in for a mail server: each mail becomes a file that any mail program opens."""
+"""A folder that stands in for a mail server: each mail is a file that any mail program opens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ class Outbox:
 
     @property
     def target(self) -> str:
-        """The folder."""
         return str(self._folder)
 
     def send(self, message: EmailMessage) -> Delivery:

@@ -1,4 +1,4 @@
-"""The last 30 days as a PNG that reads on white and on black: no background, colours of middle brightness."""
+"""The last 30 days as a PNG that reads on white and on black: without a background."""
 
 from __future__ import annotations
 

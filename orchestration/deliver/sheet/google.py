@@ -1,24 +1,29 @@
-"""The Google spreadsheet: read what is there, make room, write the values at once, then dress it.
+"""The Google spreadsheet: read what is there, make room, write the values at once, then format.
 
-Each step is worked out from what was just read, so after a lost answer the whole way is simply gone again:
-what was done already is not done twice. The values of all worksheets travel in a single request; a reader
-sees the old tables or the new ones.
+Each step is derived from what was just read, so after a lost answer the whole sequence simply runs
+again: what was done already is not done twice. The values of all worksheets travel in a single
+request; a reader sees the old tables or the new ones.
 """
 
 from __future__ import annotations
 
-import logging
-import re
+import json
 import time
 import uuid
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tenacity
+import google.auth.exceptions
+import requests
+from google.auth.transport.requests import AuthorizedSession
+from google.oauth2.service_account import Credentials
 
-from orchestration.deliver import DeliveryError
-from orchestration.deliver.sheet.google_http import RequestFailed, SheetsHttp, read_credentials
+from ingestion.faults import seconds_to_wait
+from orchestration.deliver import DeliveryError, words
+from orchestration.deliver.columns import TITLES
+from orchestration.deliver.retry import TryFailed, with_retries
 from orchestration.deliver.sheet.google_requests import (
     FIELDS,
     Sheet,
@@ -29,62 +34,51 @@ from orchestration.deliver.sheet.google_requests import (
     values,
 )
 from orchestration.deliver.sheet.tables import Tables
+from orchestration.settings import GoogleSettings
 from orchestration.summary import Delivery
 
-log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
-_ATTEMPTS = 6
-_JITTERED = tenacity.wait_exponential_jitter(multiplier=1, max=30, jitter=1)
+T = TypeVar("T")
+SCOPES = ("https://www.googleapis.com/auth/spreadsheets",)
+GOOGLE = "https://sheets.googleapis.com"
+_RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
 
 class GoogleSheet:
-    """One spreadsheet (its id or its URL), written as the service account in `credentials_file`.
+    """The spreadsheet of the settings, written as their service account.
 
-    `api_url` replaces Google's address (without `/v4`). `timeout` bounds a request, `deadline` the whole
-    delivery with its repeats, both in seconds; `sleep` is what waits between repeats.
+    `timeout` bounds a request, `deadline` the whole delivery with its retries, both in seconds;
+    `sleep` is what waits between retries.
     """
 
     name = "Google spreadsheet"
 
     def __init__(
         self,
-        credentials_file: Path,
-        spreadsheet: str,
-        api_url: str | None = None,
+        google: GoogleSettings,
         *,
         timeout: float = 60,
         deadline: float = 300,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._credentials_file = credentials_file
-        self._id = spreadsheet_id(spreadsheet)
-        self._api_url = api_url
-        self._timeout = timeout
-        self._seconds = deadline
-        self._sleep = sleep
+        self._google = google
+        self._timeout, self._deadline, self._sleep = timeout, deadline, sleep
 
     @property
     def target(self) -> str:
-        """The spreadsheet's address for people."""
-        return f"https://docs.google.com/spreadsheets/d/{self._id}"
+        return f"https://docs.google.com/spreadsheets/d/{self._google.spreadsheet}"
 
     def deliver(self, tables: Tables) -> Delivery:
-        """Bring the spreadsheet to hold `tables`. After a DeliveryError it holds the old or the new ones."""
-        sent = self._persist(lambda http: self._deliver(http, tables))
+        """Bring the spreadsheet to hold `tables`; after a DeliveryError it has the old or the new."""
+        written = self._with_retries(lambda api: _deliver(api, tables))
         days = f"{len(tables.daily.rows):,} days"
         return Delivery(
-            self.name, True, self.target, f"{days} written" if sent else f"{days}, already up to date"
+            self.name, True, self.target, f"{days} written" if written else f"{days}, already up to date"
         )
 
     def check(self) -> str:
-        """Prove that the spreadsheet can be written, changing nothing.
-
-        A search-and-replace for a text that nobody has written needs the right to edit, and finds nothing to
-        replace.
-        """
-        sheets = self._persist(self._check)
-        locked = [title for title, sheet in sheets.items() if sheet.locked and title in _TITLES]
+        """Prove that the spreadsheet can be written, changing nothing. Raises DeliveryError."""
+        sheets = self._with_retries(_check)
+        locked = [title for title, sheet in sheets.items() if sheet.locked and title in TITLES]
         if locked:
             raise DeliveryError(
                 f"{self.target}: the worksheet '{locked[0]}' is protected against {self._robot()}. "
@@ -92,96 +86,163 @@ class GoogleSheet:
             )
         return f"{self.target} can be written"
 
-    def _check(self, http: SheetsHttp) -> dict[str, Sheet]:
-        sheets = read_sheets(http.spreadsheets_get(self._id, {"fields": FIELDS}))
-        nothing = {"find": uuid.uuid4().hex, "replacement": "", "matchEntireCell": True, "allSheets": True}
-        http.batch_update(self._id, {"requests": [{"findReplace": nothing}]})
-        return sheets
-
-    def _deliver(self, http: SheetsHttp, tables: Tables) -> bool:
-        sheets = read_sheets(http.spreadsheets_get(self._id, {"fields": FIELDS}))
-        found = self._read(http, tables, sheets)
-        room, sheets = sizing(tuple(tables), sheets)
-        if room:
-            http.batch_update(self._id, {"requests": room})
-        data = [write for table in tables if (write := values(table, found.get(table.title, ())))]
-        if data:
-            http.values_batch_update(self._id, {"valueInputOption": "RAW", "data": data})
-        dress = [request for table in tables for request in look(table, sheets[table.title])]
-        if dress:
-            http.batch_update(self._id, {"requests": dress})
-        return bool(room or data or dress)
-
-    def _read(self, http: SheetsHttp, tables: Tables, sheets: dict[str, Sheet]) -> dict[str, Any]:
-        """The values in the tables' columns, by title, days and times as serial numbers."""
-        there = [table for table in tables if table.title in sheets]
-        if not there:
-            return {}
-        how: dict[str, Any] = {
-            "valueRenderOption": "UNFORMATTED_VALUE",
-            "dateTimeRenderOption": "SERIAL_NUMBER",
-        }
-        answer = http.values_batch_get(
-            self._id, [own_range(table, columns=sheets[table.title].columns) for table in there], how
-        )
-        ranges = answer.get("valueRanges", [])
-        return {table.title: got.get("values", []) for table, got in zip(there, ranges, strict=True)}
-
-    def _persist(self, act: Callable[[SheetsHttp], _T]) -> _T:
-        """Do `act`, again while Google asks for patience, until the deadline."""
-        deadline = time.monotonic() + self._seconds
-        http = SheetsHttp(read_credentials(self._credentials_file), self._api_url, self._timeout, deadline)
-        retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(lambda error: isinstance(error, RequestFailed) and error.again),
-            stop=tenacity.stop_after_attempt(_ATTEMPTS) | tenacity.stop_before_delay(self._seconds),
-            wait=_wait,
-            sleep=self._sleep,
-            before_sleep=_tell,
-            reraise=True,
-        )
-        failure: RequestFailed
+    def _with_retries(self, act: Callable[[SpreadsheetApi], T]) -> T:
+        api = SpreadsheetApi(self._google, self._timeout, time.monotonic() + self._deadline)
         try:
-            return retrying(act, http)
+            return with_retries(self.name, lambda: act(api), self._deadline, self._sleep)
         except RequestFailed as caught:
             failure = caught
         finally:
-            http.session.close()
-        raise DeliveryError(self._advice(failure))
+            api.session.close()
+        raise DeliveryError(f"{self.target}: {failure}{self._advice(failure)}")
 
     def _advice(self, failure: RequestFailed) -> str:
-        told = f"{self.target}: {failure}"
         if failure.status in {403, 404}:
-            return f"{told}. Share the spreadsheet with {self._robot()} as an editor; is its id right?"
+            return f". Share the spreadsheet with {self._robot()} as an editor; is its id right?"
         if failure.again:
-            return (
-                f"{told}. Tried again until the patience was over; the next run or `make deliver` repeats it"
-            )
+            return ". Retries did not help; the next run or `make deliver` repeats it"
         if failure.status is None:
-            return f"{told}. See whether {self._credentials_file} is still a valid key of {self._robot()}"
-        return told
+            return f". See whether {self._google.credentials_file} is still a valid key of {self._robot()}"
+        return ""
 
     def _robot(self) -> str:
-        return str(read_credentials(self._credentials_file).service_account_email)
+        return str(read_credentials(self._google.credentials_file).service_account_email)
 
 
-_TITLES = ("Daily metrics", "Data quality", "About")
+def _check(api: SpreadsheetApi) -> dict[str, Sheet]:
+    """The worksheets; raises RequestFailed without the right to edit.
+
+    A search-and-replace for a text that nobody has written needs that right, and replaces nothing.
+    """
+    sheets = read_sheets(api.get("", fields=FIELDS))
+    nothing = {"find": uuid.uuid4().hex, "replacement": "", "matchEntireCell": True, "allSheets": True}
+    api.post(":batchUpdate", requests=[{"findReplace": nothing}])
+    return sheets
 
 
-def spreadsheet_id(text: str) -> str:
-    """The id in a spreadsheet's address, or the id itself. Raises DeliveryError for anything else."""
-    address = re.search(r"/spreadsheets/(?:u/\d+/)?d/([\w-]+)", text, re.ASCII)
-    found = address.group(1) if address else text.strip()
-    if re.fullmatch(r"[\w-]+", found, re.ASCII):
-        return found
-    raise DeliveryError("GOOGLE_SPREADSHEET is neither a spreadsheet's id nor its address")
+def _deliver(api: SpreadsheetApi, tables: Tables) -> bool:
+    """Bring the spreadsheet to hold `tables`; returns whether anything had to change."""
+    sheets = read_sheets(api.get("", fields=FIELDS))
+    found = _read(api, tables, sheets)
+    room, sheets = sizing(tuple(tables), sheets)
+    if room:
+        api.post(":batchUpdate", requests=room)
+    data = [write for table in tables if (write := values(table, found.get(table.title, ())))]
+    if data:
+        api.post("/values:batchUpdate", valueInputOption="RAW", data=data)
+    formats = [request for table in tables for request in look(table, sheets[table.title])]
+    if formats:
+        api.post(":batchUpdate", requests=formats)
+    return bool(room or data or formats)
 
 
-def _wait(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = error.retry_after if isinstance(error, RequestFailed) else None
-    return max(_JITTERED(state), asked or 0)
+def _read(api: SpreadsheetApi, tables: Tables, sheets: dict[str, Sheet]) -> dict[str, Any]:
+    """The values in the tables' columns, by title, days and times as serial numbers."""
+    present = [table for table in tables if table.title in sheets]
+    if not present:
+        return {}
+    answer = api.get(
+        "/values:batchGet",
+        ranges=[own_range(table, columns=sheets[table.title].columns) for table in present],
+        valueRenderOption="UNFORMATTED_VALUE",
+        dateTimeRenderOption="SERIAL_NUMBER",
+    )
+    ranges = answer.get("valueRanges", [])
+    return {table.title: got.get("values", []) for table, got in zip(present, ranges, strict=True)}
 
 
-def _tell(state: tenacity.RetryCallState) -> None:
-    error = state.outcome.exception() if state.outcome else None
-    log.warning("Google spreadsheet: %s; again in %.0f s", error, state.upcoming_sleep)
+class RequestFailed(TryFailed):
+    """A request without a usable answer. `status` is None without an HTTP status."""
+
+    def __init__(
+        self, text: str, status: int | None = None, again: bool = False, retry_after: float | None = None
+    ) -> None:
+        super().__init__(text, again, retry_after)
+        self.status = status
+
+
+class ServiceAccount(Credentials):
+    """A service account that asks for a token and for nothing else.
+
+    google-auth's own `before_request` also starts a thread that looks up regional limits at another
+    of Google's addresses: of no use to spreadsheets, and past any proxy.
+    """
+
+    def before_request(self, request: Any, method: str, url: str, headers: Any) -> None:
+        """Put a valid token into `headers`."""
+        if not self.valid:
+            self.refresh(request)  # type: ignore[no-untyped-call]
+        self.apply(headers)  # type: ignore[no-untyped-call]
+
+
+def read_credentials(path: Path) -> ServiceAccount:
+    """The service account in `path` (the JSON key that Google hands out), limited to spreadsheets.
+
+    Raises DeliveryError that names the file, never its content.
+    """
+    try:
+        info = json.loads(path.read_bytes())
+        account: ServiceAccount = ServiceAccount.from_service_account_info(  # type: ignore[no-untyped-call]
+            info, scopes=SCOPES
+        )
+        return account
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    except (ValueError, TypeError, AttributeError, google.auth.exceptions.GoogleAuthError):
+        problem = "it is not the JSON key of a service account"
+    raise DeliveryError(f"GOOGLE_CREDENTIALS_FILE {path} cannot be used: {problem}")
+
+
+class SpreadsheetApi:
+    """One spreadsheet in the Sheets API.
+
+    A request is given up when it has waited `timeout` seconds for the other side, or at `deadline`
+    (of the monotonic clock).
+    """
+
+    def __init__(self, google: GoogleSettings, timeout: float, deadline: float) -> None:
+        account = read_credentials(google.credentials_file)
+        self.session: requests.Session = AuthorizedSession(account)  # type: ignore[no-untyped-call]
+        self._base = google.api_url or GOOGLE
+        self._url = f"{self._base}/v4/spreadsheets/{google.spreadsheet}"
+        self._timeout, self._deadline = timeout, deadline
+
+    def get(self, path: str, **parameters: Any) -> dict[str, Any]:
+        """Read what is at `path` below the spreadsheet. Raises RequestFailed."""
+        return self._request("GET", path, params=parameters)
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        """Send `body` as JSON to `path` below the spreadsheet. Raises RequestFailed."""
+        return self._request("POST", path, json=body)
+
+    def _request(self, method: str, path: str, **content: Any) -> dict[str, Any]:
+        seconds = max(min(self._timeout, self._deadline - time.monotonic()), 0.1)
+        try:
+            response = self.session.request(method, self._url + path, timeout=seconds, **content)
+            if response.ok:
+                answer: dict[str, Any] = response.json()
+                return answer
+            failure = _refused(response)
+        except google.auth.exceptions.RefreshError as error:
+            failure = _no_token(error)
+        except (google.auth.exceptions.TransportError, requests.RequestException) as error:
+            failure = RequestFailed(f"no answer from {self._base} ({type(error).__name__})", again=True)
+        raise failure
+
+
+def _refused(response: requests.Response) -> RequestFailed:
+    try:
+        reason = words.one_line(str(response.json()["error"]["message"]), 300)
+    except (ValueError, KeyError, TypeError):
+        reason = words.one_line(response.reason or "", 100)
+    status = response.status_code
+    wait = seconds_to_wait(response.headers.get("Retry-After"), datetime.now(timezone.utc))
+    return RequestFailed(f"Google answered {status}: {reason}", status, status in _RETRIED, wait)
+
+
+def _no_token(error: google.auth.exceptions.RefreshError) -> RequestFailed:
+    """The token endpoint's reason is a code such as `invalid_grant`; nothing else is passed on."""
+    answer = error.args[1] if len(error.args) > 1 else None
+    code = answer.get("error") if isinstance(answer, dict) else None
+    reason = words.one_line(code, 60) if isinstance(code, str) else "no reason given"
+    return RequestFailed(f"Google gave the service account no token ({reason})", again=bool(error.retryable))

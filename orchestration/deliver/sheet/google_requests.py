@@ -1,4 +1,4 @@
-"""From what a spreadsheet holds and what it should hold to the requests that lead there. Pure functions.
+"""The requests that bring a spreadsheet from what it holds to what it should hold. Pure functions.
 
 Rows and columns of the API's ranges count from 0 and their ends are excluded:
 https://developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheets/request
@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
+from orchestration.deliver.columns import Column, Kind
 from orchestration.deliver.sheet.tables import (
     HEADER_FILL,
     HEADER_TEXT,
     NUMBER_FORMATS,
+    SHADES,
     Cell,
     Chart,
-    Column,
-    Kind,
     Table,
 )
 
@@ -29,7 +29,7 @@ FIELDS = (
     "sheets(properties(sheetId,title,gridProperties(rowCount,columnCount,frozenRowCount)),"
     "charts(chartId,spec),protectedRanges(warningOnly,requestingUserCanEdit))"
 )
-"""What has to be known of a spreadsheet: no cells."""
+"""What is read of a spreadsheet before anything is written: no cells."""
 
 _EPOCH = datetime(1899, 12, 30)
 _ROWS_AHEAD = 1_000
@@ -39,16 +39,27 @@ _SHEET_IDS, _CHART_IDS = 71_000_000, 72_000_000
 _TYPES: dict[Kind, str] = {
     "date": "DATE",
     "time": "DATE_TIME",
-    "integer": "NUMBER",
+    "count": "NUMBER",
     "decimal": "NUMBER",
-    "percent": "PERCENT",
+    "share": "PERCENT",
     "text": "TEXT",
+}
+
+
+def _colour(rrggbb: str) -> dict[str, float]:
+    red, green, blue = (int(rrggbb[index : index + 2], 16) / 255 for index in (0, 2, 4))
+    return {"red": red, "green": green, "blue": blue}
+
+
+HEADER = {
+    "backgroundColor": _colour(HEADER_FILL),
+    "textFormat": {"bold": True, "foregroundColor": _colour(HEADER_TEXT)},
 }
 
 
 @dataclass(frozen=True)
 class Sheet:
-    """A worksheet as it is. `rows` and `columns` are its grid's size; `charts` maps ids to what they show."""
+    """A worksheet as it is: its grid's size, and the specification of each chart by id."""
 
     id: int
     rows: int
@@ -59,7 +70,7 @@ class Sheet:
 
 
 def read_sheets(spreadsheet: Mapping[str, Any]) -> dict[str, Sheet]:
-    """The worksheets of an answer of `spreadsheets.get`, by title. Sheets without a grid have no rows."""
+    """The worksheets in an answer of `spreadsheets.get`, by title; no rows without a grid."""
     found = {}
     for sheet in spreadsheet.get("sheets", ()):
         properties = sheet["properties"]
@@ -81,19 +92,15 @@ def read_sheets(spreadsheet: Mapping[str, Any]) -> dict[str, Sheet]:
 def free_id(sheets: Mapping[str, Sheet], index: int) -> int:
     """An id for a new worksheet: always the same one, unless another worksheet has it."""
     taken = {sheet.id for sheet in sheets.values()}
-    return next(
-        number
-        for number in range(_SHEET_IDS + 100 * index, _SHEET_IDS + 100 * index + 100)
-        if number not in taken
-    )
+    first = _SHEET_IDS + 100 * index
+    return next(number for number in range(first, first + 100) if number not in taken)
 
 
 def sizing(tables: Sequence[Table], sheets: Mapping[str, Sheet]) -> tuple[list[Request], dict[str, Sheet]]:
-    """Requests that add missing worksheets and rows or columns that a table needs, and the worksheets
-    thereafter.
+    """Requests that add missing worksheets, rows and columns, and the worksheets thereafter.
 
-    New rows get their number formats at once, so that no reader sees a date as a bare number. Nothing ever
-    shrinks.
+    New rows get their number formats at once, so that no reader sees a date as a bare number.
+    Nothing ever shrinks.
     """
     requests: list[Request] = []
     after = dict(sheets)
@@ -120,10 +127,10 @@ def sizing(tables: Sequence[Table], sheets: Mapping[str, Sheet]) -> tuple[list[R
 
 
 def values(table: Table, found: Sequence[Sequence[Any]]) -> dict[str, Any] | None:
-    """One range of a values write that turns `found` (the table's columns as read, unformatted) into the
-    table.
+    """One range of a values write that turns `found` into the table; None when they are the same.
 
-    None when they are the same. Rows that vanished become blank within the same write.
+    `found` is the table's columns as read, unformatted. Rows that vanished become blank in the same
+    write.
     """
     width = len(table.columns)
     wanted = [[_plain(cell) for cell in row] for row in table.cells]
@@ -137,8 +144,8 @@ def values(table: Table, found: Sequence[Sequence[Any]]) -> dict[str, Any] | Non
 
 
 def own_range(table: Table, *, rows: int | None = None, columns: int = 26) -> str:
-    """The table's columns in A1 notation: all their rows, or the first `rows`; no more than the first
-    `columns`.
+    """The table's columns in A1 notation: all their rows, or the first `rows`; at most `columns`
+    columns.
 
     Google refuses a range that reaches beyond the grid.
     """
@@ -147,15 +154,16 @@ def own_range(table: Table, *, rows: int | None = None, columns: int = 26) -> st
 
 
 def look(table: Table, sheet: Sheet) -> list[Request]:
-    """Requests for the look of a worksheet that has none yet, and for a chart that its rows or title have
-    outgrown.
+    """Requests that format a new worksheet, and that update a chart whose rows or title have
+    changed.
 
-    A frozen header tells that the worksheet got its look: what people changed since then stays.
+    A frozen header marks a worksheet as formatted: what people changed since then stays.
     """
     requests: list[Request] = []
     if not sheet.frozen:
         requests.append(_properties(sheet.id, {"frozenRowCount": 1}))
-        requests += _header(table, sheet.id) + _formats(table, sheet.id, 1) + _widths(table, sheet.id)
+        requests += _formats(table, sheet.id, 0) + _widths(table, sheet.id)
+        requests.append(_paint(_area(sheet.id, 0, len(table.columns), 0, 1), HEADER))
         requests += _colours(table, sheet.id)
     if table.chart:
         requests += _chart(table, table.chart, sheet)
@@ -163,7 +171,7 @@ def look(table: Table, sheet: Sheet) -> list[Request]:
 
 
 def _plain(cell: Cell) -> int | float | str:
-    """A cell as a RAW value: days and times as serial numbers (days since 1899-12-30), nothing as ''."""
+    """A cell as a RAW value: times as serial numbers (days since 1899-12-30), None as ''."""
     if cell is None:
         return ""
     if isinstance(cell, datetime):
@@ -195,20 +203,20 @@ def _area(
     return area if last_row is None else {**area, "endRowIndex": last_row}
 
 
+def _paint(area: Mapping[str, int], look: Mapping[str, Any]) -> Request:
+    fields = f"userEnteredFormat({','.join(look)})"
+    return {"repeatCell": {"range": area, "cell": {"userEnteredFormat": look}, "fields": fields}}
+
+
 def _formats(table: Table, sheet_id: int, first_row: int) -> list[Request]:
     return [
-        {
-            "repeatCell": {
-                "range": _area(sheet_id, index, first_row=first_row),
-                "cell": {
-                    "userEnteredFormat": {
-                        "numberFormat": {"type": _TYPES[column.kind], "pattern": NUMBER_FORMATS[column.kind]},
-                        **_alignment(column),
-                    }
-                },
-                "fields": "userEnteredFormat(numberFormat,horizontalAlignment,padding)",
-            }
-        }
+        _paint(
+            _area(sheet_id, index, first_row=first_row),
+            {
+                "numberFormat": {"type": _TYPES[column.kind], "pattern": NUMBER_FORMATS[column.kind]},
+                **_alignment(column),
+            },
+        )
         for index, column in enumerate(table.columns)
     ]
 
@@ -219,36 +227,13 @@ def _alignment(column: Column) -> dict[str, Any]:
     return {"horizontalAlignment": "RIGHT"}
 
 
-def _header(table: Table, sheet_id: int) -> list[Request]:
-    return [
-        {
-            "repeatCell": {
-                "range": _area(sheet_id, index, first_row=0, last_row=1),
-                "cell": {
-                    "userEnteredFormat": {
-                        "backgroundColor": _colour(HEADER_FILL),
-                        **_alignment(column),
-                        "textFormat": {"bold": True, "foregroundColor": _colour(HEADER_TEXT)},
-                    }
-                },
-                "fields": "userEnteredFormat(backgroundColor,horizontalAlignment,padding,textFormat)",
-            }
-        }
-        for index, column in enumerate(table.columns)
-    ]
-
-
 def _widths(table: Table, sheet_id: int) -> list[Request]:
+    place = {"sheetId": sheet_id, "dimension": "COLUMNS"}
     return [
         {
             "updateDimensionProperties": {
-                "range": {
-                    "sheetId": sheet_id,
-                    "dimension": "COLUMNS",
-                    "startIndex": index,
-                    "endIndex": index + 1,
-                },
-                "properties": {"pixelSize": column.width},
+                "range": {**place, "startIndex": index, "endIndex": index + 1},
+                "properties": {"pixelSize": column.pixels},
                 "fields": "pixelSize",
             }
         }
@@ -258,20 +243,16 @@ def _widths(table: Table, sheet_id: int) -> list[Request]:
 
 def _colours(table: Table, sheet_id: int) -> list[Request]:
     rules: list[dict[str, Any]] = []
-    if scale := table.scale:
-        points = (
-            ("minpoint", "0", scale.low),
-            ("midpoint", "0.5", scale.middle),
-            ("maxpoint", "1", scale.high),
-        )
+    if table.shaded is not None:
         gradient = {
-            name: {"type": "NUMBER", "value": at, "color": _colour(colour)} for name, at, colour in points
+            point: {"type": "NUMBER", "value": str(value), "color": _colour(colour)}
+            for point, (value, colour) in zip(("minpoint", "midpoint", "maxpoint"), SHADES, strict=True)
         }
-        rules.append({"ranges": [_area(sheet_id, scale.column)], "gradientRule": gradient})
-    for mark in table.marks:
+        rules.append({"ranges": [_area(sheet_id, table.shaded)], "gradientRule": gradient})
+    for formula, fill in table.marks:
         rule = {
-            "condition": {"type": "CUSTOM_FORMULA", "values": [{"userEnteredValue": f"={mark.formula}"}]},
-            "format": {"backgroundColor": _colour(mark.fill), "textFormat": {"bold": True}},
+            "condition": {"type": "CUSTOM_FORMULA", "values": [{"userEnteredValue": f"={formula}"}]},
+            "format": {"backgroundColor": _colour(fill), "textFormat": {"bold": True}},
         }
         rules.append({"ranges": [_area(sheet_id, 0, len(table.columns))], "booleanRule": rule})
     return [{"addConditionalFormatRule": {"index": index, "rule": rule}} for index, rule in enumerate(rules)]
@@ -281,7 +262,7 @@ def _chart(table: Table, chart: Chart, sheet: Sheet) -> list[Request]:
     chart_id = _CHART_IDS + sheet.id % 1_000_000
     old = sheet.charts.get(chart_id)
     if old is None:
-        if sheet.frozen:  # it was there once: people removed it
+        if sheet.frozen:  # people removed it
             return []
         anchor = {"sheetId": sheet.id, "rowIndex": 1, "columnIndex": len(table.columns) + _BEFORE_CHART}
         position = {"overlayPosition": {"anchorCell": anchor, "widthPixels": 1_000, "heightPixels": 420}}
@@ -303,7 +284,7 @@ def _spec(chart: Chart, sheet: Sheet) -> dict[str, Any]:
             "chartType": "LINE",
             "legendPosition": "BOTTOM_LEGEND",
             "headerCount": 1,
-            "domains": [{"domain": source(chart.x)}],
+            "domains": [{"domain": source(0)}],
             "series": [
                 {"series": source(column), "targetAxis": "LEFT_AXIS", "color": _colour(colour)}
                 for column, colour in chart.lines
@@ -313,7 +294,7 @@ def _spec(chart: Chart, sheet: Sheet) -> dict[str, Any]:
 
 
 def _reaching(spec: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
-    """The chart as people may have changed it, its ranges on this worksheet stretched to the last row."""
+    """The chart, as people left it, with its ranges on this worksheet stretched to the last row."""
     new = deepcopy(spec)
     places: list[Any] = [new]
     while places:
@@ -325,8 +306,3 @@ def _reaching(spec: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
         elif isinstance(place, list):
             places += place
     return new
-
-
-def _colour(rrggbb: str) -> dict[str, float]:
-    red, green, blue = (int(rrggbb[index : index + 2], 16) / 255 for index in (0, 2, 4))
-    return {"red": red, "green": green, "blue": blue}

@@ -1,7 +1,8 @@
-"""A workbook file that stands in for the Google spreadsheet: same sheets, formats and chart.
+"""A workbook file that stands in for the Google spreadsheet: same worksheets, formats and chart.
 
-The file is opened and only the program's own cells are rewritten. What openpyxl does not know (shapes, text
-boxes) does not survive in a file that people drew in; cells, formulas, notes, charts and pictures do.
+The file is opened and only the program's own cells are rewritten. What openpyxl does not know
+(shapes, text boxes) does not survive in a file that people drew in; cells, formulas, notes, charts
+and pictures do.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import zipfile
-from datetime import datetime, timezone
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,30 @@ from openpyxl.workbook import Workbook as Book
 from openpyxl.worksheet.worksheet import Worksheet
 
 from orchestration.deliver import DeliveryError
+from orchestration.deliver.columns import Column
 from orchestration.deliver.files import check_writable, write_whole
-from orchestration.deliver.sheet.tables import NUMBER_FORMATS, Cell, Column, Table, Tables
-from orchestration.deliver.sheet.workbook_look import LEFT, draw_chart, dress, dressed, shows
+from orchestration.deliver.sheet.tables import NUMBER_FORMATS, Cell, Table, Tables
+from orchestration.deliver.sheet.workbook_look import (
+    LEFT,
+    draw_chart,
+    format_new,
+    has_its_chart,
+    is_formatted,
+)
 from orchestration.summary import Delivery
 
 log = logging.getLogger(__name__)
+
+# What openpyxl raises for files that are no workbooks.
+UNREADABLE = (
+    InvalidFileException,
+    zipfile.BadZipFile,
+    OSError,
+    KeyError,
+    ValueError,
+    TypeError,
+    SyntaxError,
+)
 
 
 class Workbook:
@@ -37,7 +56,6 @@ class Workbook:
 
     @property
     def target(self) -> str:
-        """The file."""
         return str(self._path)
 
     def deliver(self, tables: Tables) -> Delivery:
@@ -58,27 +76,18 @@ class Workbook:
         return f"the figures go to the workbook {self._path}"
 
     def _open(self) -> Book:
-        problem: Exception
         try:
             return openpyxl.load_workbook(self._path, rich_text=True)
         except FileNotFoundError:
             return _empty()
-        except PermissionError as caught:
-            problem = caught
-        except (
-            InvalidFileException,
-            zipfile.BadZipFile,
-            OSError,
-            KeyError,
-            ValueError,
-            TypeError,
-            SyntaxError,
-        ) as caught:
-            return self._set_aside(caught)
-        raise DeliveryError(f"cannot read {self._path}: {problem.strerror}")
+        except PermissionError as error:
+            reason = error.strerror
+        except UNREADABLE as error:
+            return self._set_aside(error)
+        raise DeliveryError(f"cannot read {self._path}: {reason}")
 
     def _set_aside(self, why: Exception) -> Book:
-        """Keep a file that is no workbook under another name, for people to look at; begin a new one."""
+        """Keep a file that is no workbook under another name, and start a new one."""
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         aside = self._path.with_name(f"{self._path.stem}.unreadable-{stamp}{self._path.suffix}")
         os.replace(self._path, aside)
@@ -95,15 +104,14 @@ def _empty() -> Book:
 
 
 def _rewrite(book: Book, table: Table) -> bool:
-    """Bring one worksheet to hold `table`, in its columns only; tells whether anything had to change."""
+    """Bring a worksheet to hold `table`, in its columns only; returns whether anything changed."""
     sheet: Worksheet = book[table.title] if table.title in book.sheetnames else book.create_sheet(table.title)
-    if dressed(sheet) and _same(sheet, table) and shows(sheet, table):
+    new = not is_formatted(sheet)
+    if not new and _same(sheet, table) and has_its_chart(sheet, table):
         return False
-    if not dressed(sheet):
-        dress(sheet, table)
-        draw_chart(sheet, table, new=True)
-    else:
-        draw_chart(sheet, table, new=False)
+    if new:
+        format_new(sheet, table)
+    draw_chart(sheet, table, new=new)
     for row, values in enumerate(table.cells, start=1):
         for column, value in enumerate(values, start=1):
             _put(sheet.cell(row, column), value, table.columns[column - 1] if row > 1 else None)
@@ -114,7 +122,7 @@ def _rewrite(book: Book, table: Table) -> bool:
 
 
 def _put(cell: Any, value: Cell, column: Column | None) -> None:
-    """Write a cell of `column`, or of the header when that is None; keep an alignment that it has."""
+    """Write a cell of `column` (of the header without one); keep an alignment that it has."""
     cell.value = value
     if column:
         cell.number_format = NUMBER_FORMATS[column.kind]
@@ -136,7 +144,7 @@ def _plain(value: Any) -> Any:
     """A cell's value as the file gives it back: dates come as midnights, empty texts as nothing."""
     if isinstance(value, datetime):
         return value.replace(microsecond=0)
-    if hasattr(value, "toordinal"):
+    if isinstance(value, date):
         return datetime(value.year, value.month, value.day)
     if isinstance(value, str):
         return str(value) or None

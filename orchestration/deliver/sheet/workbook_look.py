@@ -1,4 +1,4 @@
-"""How the workbook's worksheets look: given once, when one is made; only the chart follows the rows."""
+"""How the workbook's worksheets look: formatted once, when new; only the chart follows the rows."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 
-from orchestration.deliver.sheet.tables import HEADER_FILL, HEADER_TEXT, Chart, Table
+from orchestration.deliver.sheet.tables import HEADER_FILL, HEADER_TEXT, SHADES, Chart, Table
 
 LEFT = Alignment(horizontal="left", vertical="center", indent=1)
 RIGHT = Alignment(horizontal="right", vertical="center")
@@ -25,13 +25,13 @@ _PIXELS_A_CHARACTER = 7
 _MOST_LABELS = 13
 
 
-def dressed(sheet: Worksheet) -> bool:
-    """Whether the worksheet got its look already: its header row is frozen."""
+def is_formatted(sheet: Worksheet) -> bool:
+    """Whether the worksheet was formatted already: its header row is frozen."""
     return sheet.freeze_panes is not None
 
 
-def dress(sheet: Worksheet, table: Table) -> None:
-    """Freeze and colour the header, set column widths and conditional colours, print on wide pages."""
+def format_new(sheet: Worksheet, table: Table) -> None:
+    """Freeze and colour the header; set widths, conditional colours and wide pages."""
     sheet.freeze_panes = "A2"
     sheet.print_title_rows = "1:1"
     sheet.page_setup.orientation = "landscape"
@@ -43,26 +43,25 @@ def dress(sheet: Worksheet, table: Table) -> None:
         header.font = Font(name="Calibri", size=11, bold=True, color=HEADER_TEXT)
         header.fill = PatternFill("solid", fgColor=HEADER_FILL)
         header.alignment = LEFT if column.left else RIGHT
-        sheet.column_dimensions[get_column_letter(index)].width = column.width / _PIXELS_A_CHARACTER
-    if table.scale:
-        letter = get_column_letter(table.scale.column + 1)
+        sheet.column_dimensions[get_column_letter(index)].width = column.pixels / _PIXELS_A_CHARACTER
+    if table.shaded is not None:
+        letter = get_column_letter(table.shaded + 1)
+        (low, red), (middle, yellow), (high, green) = SHADES
         rule = ColorScaleRule(  # type: ignore[no-untyped-call]
-            start_type="num", start_value=0, start_color=table.scale.low,
-            mid_type="num", mid_value=0.5, mid_color=table.scale.middle,
-            end_type="num", end_value=1, end_color=table.scale.high,
+            start_type="num", start_value=low, start_color=red,
+            mid_type="num", mid_value=middle, mid_color=yellow,
+            end_type="num", end_value=high, end_color=green,
         )  # fmt: skip
         sheet.conditional_formatting.add(f"{letter}2:{letter}{_LAST_ROW}", rule)
-    for mark in table.marks:
-        last = get_column_letter(len(table.columns))
-        fill = PatternFill("solid", bgColor=mark.fill)
-        rule = FormulaRule(  # type: ignore[no-untyped-call]
-            formula=[mark.formula], fill=fill, font=Font(bold=True)
-        )
+    last = get_column_letter(len(table.columns))
+    for formula, colour in table.marks:
+        fill = PatternFill("solid", bgColor=colour)
+        rule = FormulaRule(formula=[formula], fill=fill, font=Font(bold=True))  # type: ignore[no-untyped-call]
         sheet.conditional_formatting.add(f"A2:{last}{_LAST_ROW}", rule)
 
 
-def shows(sheet: Worksheet, table: Table) -> bool:
-    """Whether the worksheet's chart, if it still has it, carries the right title."""
+def has_its_chart(sheet: Worksheet, table: Table) -> bool:
+    """Whether the worksheet's chart, unless people removed it, has the right title."""
     if table.chart is None:
         return True
     old = _own_chart(sheet, table.chart)
@@ -70,7 +69,7 @@ def shows(sheet: Worksheet, table: Table) -> bool:
 
 
 def draw_chart(sheet: Worksheet, table: Table, *, new: bool) -> None:
-    """Draw the chart, or draw it again where people moved it; one that they removed stays away."""
+    """Draw the chart, or redraw it where people moved it; one that they removed stays away."""
     if table.chart is None:
         return
     old = _own_chart(sheet, table.chart)
@@ -125,5 +124,5 @@ def _line_chart(sheet: Worksheet, table: Table, wanted: Chart) -> LineChart:
         line.marker.symbol = "none"
         line.graphicalProperties.line.solidFill = colour
         line.graphicalProperties.line.width = 22_000
-    chart.set_categories(Reference(sheet, min_col=wanted.x + 1, min_row=2, max_row=last))
+    chart.set_categories(Reference(sheet, min_col=1, min_row=2, max_row=last))
     return chart

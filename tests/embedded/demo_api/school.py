@@ -6,6 +6,7 @@ import json
 import re
 from ast import literal_eval
 from datetime import datetime, timedelta, timezone
+from functools import cache
 from typing import Any
 
 from embedded.demo_api import records
@@ -53,11 +54,14 @@ def reasons(text: str, fetched_at: datetime = NOW) -> list[str]:
 def params(record: dict[str, Any]) -> Any:
     """passback_params as an object, or None when they can't be read."""
     value = record.get("passback_params")
-    if not isinstance(value, str):
-        return value
+    return _read(value) if isinstance(value, str) else value
+
+
+@cache
+def _read(text: str) -> Any:
     for read in (json.loads, literal_eval):
         try:
-            return read(value)
+            return read(text)
         except (ValueError, SyntaxError):
             continue
     return None

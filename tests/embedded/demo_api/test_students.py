@@ -31,7 +31,7 @@ EVERY_REASON = {
 
 @pytest.fixture(scope="module")
 def texts() -> list[str]:
-    return answer(day("2026-09-14"), SIXTY_DAYS, scale=0.5)
+    return answer(day("2026-09-14"), SIXTY_DAYS, scale=0.2)
 
 
 @pytest.fixture(scope="module")

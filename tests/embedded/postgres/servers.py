@@ -18,7 +18,7 @@ import psutil
 from ingestion.warehouse import Warehouse
 
 ROOT = Path(__file__).resolve().parents[3]
-HASTY = {"fsync": "off", "shared_buffers": "16MB"}
+NOT_DURABLE = {"fsync": "off", "shared_buffers": "16MB"}
 IS_ROOT = os.geteuid() == 0
 
 StateDir = Callable[[str], Path]

@@ -18,8 +18,8 @@ from embedded import postgres
 from embedded.postgres import binaries
 from embedded.postgres.account import Account
 from tests.embedded.postgres.servers import (
-    HASTY,
     IS_ROOT,
+    NOT_DURABLE,
     as_other_user,
     server_pid,
     sql,
@@ -31,7 +31,7 @@ def test_everything_in_the_state_folder_is_private_and_nothing_above_it_changes(
     above.mkdir(mode=0o700)
     state_dir = above / "clone" / ".state"
     try:
-        warehouse = postgres.start(state_dir, HASTY)
+        warehouse = postgres.start(state_dir, NOT_DURABLE)
         assert sql(warehouse, "select 1") == 1
         open_to_others = [
             path
@@ -46,7 +46,7 @@ def test_everything_in_the_state_folder_is_private_and_nothing_above_it_changes(
 
 
 def test_tcp_is_for_loopback_and_asks_for_the_password(state_dir: Path) -> None:
-    warehouse = replace(postgres.start(state_dir, HASTY), host="127.0.0.1")
+    warehouse = replace(postgres.start(state_dir, NOT_DURABLE), host="127.0.0.1")
     password = postgres.password_file(state_dir).read_text().strip()
     assert len(password) >= 20
 
@@ -61,10 +61,10 @@ def test_tcp_is_for_loopback_and_asks_for_the_password(state_dir: Path) -> None:
 
 
 def test_a_lost_password_is_replaced_at_the_next_start(state_dir: Path) -> None:
-    warehouse = postgres.start(state_dir, HASTY)
+    warehouse = postgres.start(state_dir, NOT_DURABLE)
     postgres.password_file(state_dir).unlink()
     postgres.stop(state_dir)
-    postgres.start(state_dir, HASTY)
+    postgres.start(state_dir, NOT_DURABLE)
 
     password = postgres.password_file(state_dir).read_text().strip()
     assert sql(replace(warehouse, host="127.0.0.1", password=password), "select 1") == 1
@@ -81,7 +81,7 @@ if IS_ROOT:
 
     def test_other_accounts_are_refused_by_the_folder_and_by_the_server(reachable: Path) -> None:
         state_dir = reachable / ".state"
-        warehouse = postgres.start(state_dir, HASTY)
+        warehouse = postgres.start(state_dir, NOT_DURABLE)
         address = f"host={warehouse.host!r}, port={warehouse.port}, user='grader', dbname='grader'"
         connect = f"psycopg2.connect({address})"
         try:
@@ -100,7 +100,7 @@ if IS_ROOT:
         os.chown(reachable, daemon.pw_uid, daemon.pw_gid)
         answer = as_other_user(f"""
             state_dir = Path({str(reachable)!r}) / "a clone" / ".state"
-            warehouse = postgres.start(state_dir, {HASTY!r})
+            warehouse = postgres.start(state_dir, {NOT_DURABLE!r})
             assert postgres.start(state_dir) == postgres.find(state_dir) == warehouse
             cursor = warehouse.connect().cursor()
             cursor.execute("select current_user")
@@ -114,20 +114,20 @@ if IS_ROOT:
         state_dir = reachable / ".state"
         state_dir.mkdir(mode=0o700)
         os.chown(state_dir, daemon.pw_uid, daemon.pw_gid)
-        started = postgres.start(state_dir, HASTY)
+        started = postgres.start(state_dir, NOT_DURABLE)
         assert psutil.Process(server_pid(state_dir)).username() == "daemon"
 
         found = as_other_user(f"""
             state_dir = Path({str(state_dir)!r})
             assert postgres.find(state_dir).port == {started.port}
             assert postgres.stop(state_dir)
-            postgres.start(state_dir, {HASTY!r})
+            postgres.start(state_dir, {NOT_DURABLE!r})
         """)
         assert found.stderr == ""
         assert postgres.find(state_dir) is not None
         assert postgres.stop(state_dir) is True
 
-    def test_a_state_folder_of_somebody_else_is_told_cleanly(reachable: Path) -> None:
+    def test_a_state_folder_of_somebody_else_is_reported_cleanly(reachable: Path) -> None:
         (reachable / ".state").mkdir(mode=0o700)
         answer = as_other_user(f"""
             for use in (postgres.start, postgres.find, postgres.stop):
@@ -153,17 +153,18 @@ if IS_ROOT:
         monkeypatch.setattr(binaries, "_SHARED_COPIES", reachable / "copies")
 
         copy = binaries.usable_by(out_of_reach, account)
+        postgres_program = copy.programs / "postgres"
         assert copy.programs.is_relative_to(reachable / "copies")
-        assert account.run([copy.postgres, "--version"], timeout=30).returncode == 0
+        assert account.run([postgres_program, "--version"], timeout=30).returncode == 0
         assert hidden.stat().st_mode & 0o777 == 0o700
 
         # The same copy serves the next clone; one that has lost a file is made again.
-        stamp = copy.postgres.stat().st_ino
+        stamp = postgres_program.stat().st_ino
         assert binaries.usable_by(out_of_reach, account) == copy
-        assert copy.postgres.stat().st_ino == stamp
-        copy.postgres.unlink()
+        assert postgres_program.stat().st_ino == stamp
+        postgres_program.unlink()
         assert binaries.usable_by(out_of_reach, account) == copy
-        assert copy.postgres.exists()
+        assert postgres_program.exists()
 
         (reachable / "copies").chmod(0o777)
         with pytest.raises(postgres.EmbeddedPostgresError, match="writable by root alone"):

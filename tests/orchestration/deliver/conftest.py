@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from orchestration.deliver.figures import Day, Figures, Receipt
 from orchestration.deliver.sheet.google import GoogleSheet
 from orchestration.deliver.sheet.tables import Tables, build_tables
+from orchestration.settings import GoogleSettings
 from orchestration.summary import LoadCounts, RunSummary, Stage, TestCounts
 from tests.orchestration.deliver.google_emulator import Google
 from tests.orchestration.deliver.google_server import emulated_google
@@ -65,7 +66,11 @@ def make_receipts(count: int) -> tuple[Receipt, ...]:
     newest = datetime(2026, 11, 22, 6, 0, 3, tzinfo=MOSCOW)
     reasons = {"is_correct_invalid": 7, "passback_params_invalid": 4, '=HYPERLINK("http://evil")': 1}
     return tuple(
-        Receipt(f"17637{number:05}.25", newest - timedelta(days=number), 2_430, 2_207, 211, 12, reasons)
+        Receipt(
+            f"17637{number:05}.25",
+            newest - timedelta(days=number),
+            LoadCounts(2_430, 2_207, 211, 12, reasons),
+        )
         for number in range(count)
     )
 
@@ -73,7 +78,7 @@ def make_receipts(count: int) -> tuple[Receipt, ...]:
 @pytest.fixture
 def figures() -> Figures:
     """Sixty days and five loads."""
-    return Figures(MOSCOW, make_days(60), make_receipts(5))
+    return Figures(MOSCOW, make_days(60), make_receipts(5), as_of_day=LAST_DAY)
 
 
 @pytest.fixture
@@ -131,11 +136,10 @@ def waits() -> list[float]:
 
 @pytest.fixture
 def sheet(google: Google, credentials: Path, waits: list[float]) -> GoogleSheet:
-    return GoogleSheet(
-        credentials, google.spreadsheet, google.url, timeout=2, deadline=40, sleep=waits.append
-    )
+    settings = GoogleSettings(credentials, google.spreadsheet, google.url, private_key="")
+    return GoogleSheet(settings, timeout=2, deadline=40, sleep=waits.append)
 
 
 @pytest.fixture
 def tables(figures: Figures, summary: RunSummary) -> Tables:
-    return build_tables(figures, summary, {}, "https://docs.example/")
+    return build_tables(figures, summary, "https://docs.example/")

@@ -1,20 +1,21 @@
-"""Figures as they are read from real marts, and the words they are told in."""
+"""Figures as they are read from real marts, and how they are worded."""
 
 from __future__ import annotations
 
-import json
 from contextlib import closing
-from datetime import date, datetime, timezone
-from pathlib import Path
+from dataclasses import replace
+from datetime import date, datetime, timedelta, timezone
 
 import psycopg2.extras
 import pytest
 
+from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration.build.samples import masked, sample_rows
-from orchestration.deliver import DeliveryError, words
-from orchestration.deliver.descriptions import read_descriptions
-from orchestration.deliver.figures import DAILY_COLUMNS, Figures, read_figures
+from orchestration.deliver import columns, words
+from orchestration.deliver.figures import Figures, read_figures
+from orchestration.deliver.sheet.tables import build_tables
+from orchestration.summary import RunSummary
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days
 
 LEARNER = "9f3ae0c1b7d84f0f9f3ae0c1b7d84f0f"
@@ -23,13 +24,11 @@ LEARNER = "9f3ae0c1b7d84f0f9f3ae0c1b7d84f0f"
 @pytest.fixture
 def marts(warehouse: Warehouse) -> Warehouse:
     """Hand-made marts: thirty days and two loads."""
-    numeric = "numeric"
-    types = {"activity_date": "date", "success_rate": numeric, "attempts_per_user": "double precision"}
-    types["avg_attempts_to_first_correct"] = numeric
-    columns = ", ".join(f"{name} {types.get(name, 'bigint')}" for name in DAILY_COLUMNS)
-    connection = warehouse.connect()
-    with connection, connection.cursor() as cursor:
-        cursor.execute(f"create schema marts; create table marts.daily_metrics ({columns})")
+    types = {"activity_date": "date", "success_rate": "numeric", "attempts_per_user": "double precision"}
+    types["avg_attempts_to_first_correct"] = "numeric"
+    daily = ", ".join(f"{name} {types.get(name, 'bigint')}" for name in columns.DAILY.names)
+    with warehouse.session() as cursor:
+        cursor.execute(f"create schema marts; create table marts.daily_metrics ({daily})")
         rows = [(day.date, *day.values.values()) for day in reversed(make_days(30))]
         psycopg2.extras.execute_values(cursor, "insert into marts.daily_metrics values %s", rows)
         cursor.execute(
@@ -39,7 +38,10 @@ def marts(warehouse: Warehouse) -> Warehouse:
             " ('1.0', 10, 10, 0, 0, '2026-11-21 03:00:00Z', '{}'),"
             """ ('2.0', 12, 5, 4, 3, '2026-11-22 03:00:00Z', '{"a_invalid": 1, "z_invalid": 2}')"""
         )
-    connection.close()
+        cursor.execute(
+            "create table marts.as_of (as_of_day date, covered_until timestamptz, history_from timestamptz);"
+            "insert into marts.as_of values ('2026-11-21', '2026-11-21 21:00:00Z', '2026-10-01 21:00:00Z')"
+        )
     return warehouse
 
 
@@ -50,34 +52,136 @@ def test_the_marts_are_read_as_they_are(marts: Warehouse) -> None:
         assert dict(read.values) == pytest.approx(dict(made.values))
     assert isinstance(figures.days[-1].values["attempts"], int)
     assert [receipt.load_id for receipt in figures.receipts] == ["2.0", "1.0"]
-    assert list(figures.receipts[0].rejected_by_reason.items()) == [("z_invalid", 2), ("a_invalid", 1)]
-    assert figures.as_of == datetime(2026, 11, 22, 3, tzinfo=timezone.utc)
-    assert figures.last_full_day is not None
-    assert figures.last_full_day.date == LAST_DAY
+    assert list(figures.receipts[0].counts.rejected_by_reason.items()) == [("z_invalid", 2), ("a_invalid", 1)]
+    assert figures.loaded_at == datetime(2026, 11, 22, 3, tzinfo=timezone.utc)
+    assert figures.as_of_day == LAST_DAY
+    assert figures.last_full_day == figures.days[-1]
 
 
 def test_no_marts_are_no_figures(warehouse: Warehouse) -> None:
     figures = read_figures(warehouse, MOSCOW)
     assert figures == Figures(MOSCOW)
-    assert figures.as_of is None
+    assert figures.loaded_at is None
     assert figures.last_full_day is None
     assert figures.last_30_days == ()
 
 
 def test_a_warehouse_that_cannot_be_reached_is_named(warehouse: Warehouse) -> None:
     away = Warehouse(warehouse.host, warehouse.port, "no_such_database", warehouse.user, warehouse.password)
-    with pytest.raises(DeliveryError, match="no_such_database") as caught:
+    with pytest.raises(WarehouseError, match="no_such_database") as caught:
         read_figures(away, MOSCOW)
     assert caught.value.__context__ is None
 
 
 def test_days_are_compared_by_date_and_not_by_place(figures: Figures) -> None:
     without = tuple(day for day in figures.days if day.date != date(2026, 11, 20))
-    gap = Figures(MOSCOW, without, figures.receipts)
+    gap = replace(figures, days=without)
     assert gap.day_before is None
     assert gap.week_before is not None
     assert gap.week_before.date == date(2026, 11, 14)
     assert len(gap.last_30_days) == 29
+
+
+def test_the_last_full_day_is_the_as_of_day_of_dbt(marts: Warehouse) -> None:
+    with marts.session() as cursor:
+        cursor.execute("update marts.as_of set as_of_day = '2026-11-19'")
+    figures = read_figures(marts, MOSCOW)
+    assert [day and day.date for day in (figures.last_full_day, figures.day_before, figures.week_before)] == [
+        date(2026, 11, 19),
+        date(2026, 11, 18),
+        date(2026, 11, 12),
+    ]
+    assert figures.last_30_days[-1].date == date(2026, 11, 19)
+    assert figures.days[-1].date == LAST_DAY
+
+
+@pytest.mark.parametrize("change", ["drop table marts.as_of", "update marts.as_of set as_of_day = null"])
+def test_without_an_as_of_day_no_day_is_full(marts: Warehouse, change: str) -> None:
+    with marts.session() as cursor:
+        cursor.execute(change)
+    figures = read_figures(marts, MOSCOW)
+    assert len(figures.days) == 30
+    assert figures.last_full_day is figures.day_before is figures.week_before is None
+    assert figures.last_30_days == ()
+
+
+def test_a_covered_day_after_the_last_attempt_is_a_day_without_attempts(figures: Figures) -> None:
+    silent = replace(figures, as_of_day=LAST_DAY + timedelta(days=2))
+    assert silent.last_full_day is not None
+    assert silent.last_full_day.date == date(2026, 11, 23)
+    values = silent.last_full_day.values
+    assert {name: value for name, value in values.items() if value is not None} == dict.fromkeys(
+        (
+            "attempts",
+            "runs",
+            "submits",
+            "correct_submits",
+            "unique_users",
+            "users_without_correct",
+            "new_users",
+        ),
+        0,
+    )
+    assert silent.day_before is not None
+    assert silent.day_before.values["attempts"] == 0
+    assert silent.week_before == figures.day(date(2026, 11, 16))
+    assert [day.date for day in silent.last_30_days][-3:] == [
+        LAST_DAY,
+        date(2026, 11, 22),
+        date(2026, 11, 23),
+    ]
+
+
+def test_a_covered_day_before_the_first_attempt_is_a_day_without_attempts(figures: Figures) -> None:
+    early = replace(figures, days=make_days(1), as_of_day=LAST_DAY - timedelta(days=1))
+    assert early.last_full_day is not None
+    assert (early.last_full_day.date, early.last_full_day.values["attempts"]) == (date(2026, 11, 20), 0)
+    assert early.day_before is None
+
+
+def test_a_new_fractional_metric_keeps_its_fraction(
+    marts: Warehouse, figures: Figures, summary: RunSummary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with marts.session() as cursor:
+        cursor.execute("alter table marts.daily_metrics add column hours_per_user numeric default 1.75")
+    added = columns.Column("hours_per_user", "decimal", "Hours per user")
+    daily = replace(columns.DAILY, columns=(*columns.DAILY.columns, added))
+    for module in ("columns", "figures", "sheet.tables"):
+        monkeypatch.setattr(f"orchestration.deliver.{module}.DAILY", daily)
+    read = read_figures(marts, MOSCOW)
+    assert read.days[-1].values["hours_per_user"] == 1.75
+    assert build_tables(read, summary, "docs").daily.rows[-1][-1] == 1.75
+    assert words.number("hours_per_user", 1.75) == "1.8"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("success_rate", None, "share"),
+        ("unique_users_7d", 3.0, "count"),
+        ("not_listed", 3, "count"),
+        ("not_listed", 1.75, "decimal"),
+        ("not_listed", date(2026, 11, 21), "date"),
+        ("not_listed", datetime(2026, 11, 21), "time"),
+        ("not_listed", "a text", "text"),
+    ],
+)
+def test_the_kind_of_a_column_is_listed_or_that_of_its_value(name: str, value: object, kind: str) -> None:
+    assert columns.kind_of(name, value) == kind
+
+
+def test_descriptions_are_the_comments_in_the_warehouse(marts: Warehouse) -> None:
+    with marts.session() as cursor:
+        cursor.execute(
+            "comment on column marts.daily_metrics.attempts is 'All **attempts**,\n`run`s and submits.'"
+        )
+        cursor.execute("comment on column marts.load_receipts.fetched is 'Records.'")
+        cursor.execute("create table public.daily_metrics (attempts int)")
+        cursor.execute("comment on column public.daily_metrics.attempts is 'Not this one'")
+    assert read_figures(marts, MOSCOW).descriptions == {
+        "daily_metrics": {"attempts": "All attempts, runs and submits."},
+        "load_receipts": {"fetched": "Records."},
+    }
 
 
 def test_sample_rows_name_no_learner(marts: Warehouse) -> None:
@@ -100,26 +204,8 @@ def test_equal_hidden_values_have_equal_names() -> None:
     assert LEARNER not in str(rows)
 
 
-def test_descriptions_come_from_the_manifest(tmp_path: Path) -> None:
-    manifest = tmp_path / "manifest.json"
-    columns = {"attempts": {"description": "All **attempts**,\n`run`s and submits."}}
-    model = {"resource_type": "model", "name": "daily_metrics", "description": "A day.", "columns": columns}
-    manifest.write_text(json.dumps({"nodes": {"m": model, "t": {"resource_type": "test", "name": "x"}}}))
-    assert read_descriptions(manifest) == {
-        "daily_metrics": {"": "A day.", "attempts": "All attempts, runs and submits."},
-    }
-
-
-@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"nodes": []}', '{"nodes": {"a": 1}}'])
-def test_a_manifest_that_is_none_means_no_descriptions(tmp_path: Path, content: str | None) -> None:
-    manifest = tmp_path / "manifest.json"
-    if content is not None:
-        manifest.write_text(content)
-    assert read_descriptions(manifest) == {}
-
-
 @pytest.mark.parametrize(
-    ("column", "now", "before", "told"),
+    ("column", "now", "before", "change"),
     [
         ("attempts", 110, 100, "+10%"),
         ("attempts", 90, 100, "−10%"),
@@ -134,7 +220,7 @@ def test_a_manifest_that_is_none_means_no_descriptions(tmp_path: Path, content: 
         ("attempts_per_user", 2.84, 3.06, "−0.3"),
     ],
 )
-def test_changes_are_told_beside_the_figures(
-    column: str, now: float | None, before: float | None, told: str
+def test_changes_beside_the_figures(
+    column: str, now: float | None, before: float | None, change: str
 ) -> None:
-    assert words.change(column, now, before) == told
+    assert words.change(column, now, before) == change

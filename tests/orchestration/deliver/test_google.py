@@ -1,4 +1,4 @@
-"""The Google spreadsheet, over HTTP with the real gspread and google-auth."""
+"""The Google spreadsheet, over HTTP with the real google-auth."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from datetime import date, timedelta
 
 import pytest
 
-from orchestration.deliver import DeliveryError
-from orchestration.deliver.figures import DAILY_COLUMNS, Figures
-from orchestration.deliver.sheet.google import GoogleSheet, spreadsheet_id
+from orchestration.deliver.columns import DAILY
+from orchestration.deliver.figures import Figures
+from orchestration.deliver.sheet.google import GoogleSheet
 from orchestration.deliver.sheet.tables import Tables, build_tables
 from orchestration.summary import RunSummary
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days, make_receipts
 from tests.orchestration.deliver.google_emulator import Google, Refused, Worksheet
 
+DAILY_COLUMNS = DAILY.names
 WIDTH = len(DAILY_COLUMNS)
 
 
@@ -80,11 +81,11 @@ def test_requests_of_a_first_a_second_and_a_next_days_delivery(
     ]
     google.requests.clear()
     later_run = replace(summary, run_id="another-run")
-    assert "up to date" in sheet.deliver(build_tables(figures, later_run, {}, "https://docs.example/")).detail
+    assert "up to date" in sheet.deliver(build_tables(figures, later_run, "https://docs.example/")).detail
     assert calls(google) == ["POST /token", "GET ", "GET /values:batchGet"]
     google.requests.clear()
     grown = replace(figures, days=make_days(61, LAST_DAY + timedelta(days=1)))
-    sheet.deliver(build_tables(grown, summary, {}, "https://docs.example/"))
+    sheet.deliver(build_tables(grown, summary, "https://docs.example/"))
     assert calls(google) == ["POST /token", "GET ", "GET /values:batchGet", "POST /values:batchUpdate"]
     assert google.sheet("Daily metrics").values(WIDTH)[-1][0] == serial(LAST_DAY) + 1
 
@@ -102,7 +103,7 @@ def test_second_delivery_leaves_one_chart_and_what_people_did(
     chart["spec"]["subtitle"] = "seen from here"
     google.sheet("Sheet1").cells[0, 0] = "mine"
     theirs = {at: value for at, value in daily.cells.items() if at[1] >= WIDTH}
-    sheet.deliver(build_tables(replace(figures, days=make_days(1_500)), summary, {}, "docs"))
+    sheet.deliver(build_tables(replace(figures, days=make_days(1_500)), summary, "docs"))
     daily = google.sheet("Daily metrics")
     assert len(daily.values(WIDTH)) == 1_501
     assert {at: value for at, value in daily.cells.items() if at[1] >= WIDTH} == theirs
@@ -131,7 +132,7 @@ def test_vanished_days_vanish_from_our_columns_only(
 ) -> None:
     sheet.deliver(tables)
     google.sheet("Daily metrics").cells[60, WIDTH] = "a note beside the last day"
-    sheet.deliver(build_tables(replace(figures, days=make_days(10)), summary, {}, "docs"))
+    sheet.deliver(build_tables(replace(figures, days=make_days(10)), summary, "docs"))
     daily = google.sheet("Daily metrics")
     assert len(daily.values(WIDTH)) == 11
     assert daily.cells[60, WIDTH] == "a note beside the last day"
@@ -142,7 +143,7 @@ def test_an_empty_mart_leaves_a_header(
     google: Google, sheet: GoogleSheet, summary: RunSummary, tables: Tables
 ) -> None:
     sheet.deliver(tables)
-    sheet.deliver(build_tables(Figures(MOSCOW), summary, {}, "docs"))
+    sheet.deliver(build_tables(Figures(MOSCOW), summary, "docs"))
     assert google.sheet("Daily metrics").values(WIDTH) == [list(DAILY_COLUMNS)]
 
 
@@ -154,7 +155,7 @@ def test_texts_from_data_never_become_formulas(google: Google, sheet: GoogleShee
 
 def test_ten_years_fit_into_one_write(google: Google, sheet: GoogleSheet, summary: RunSummary) -> None:
     decade = Figures(MOSCOW, make_days(3_653), make_receipts(4_000))
-    sheet.deliver(build_tables(decade, summary, {}, "docs"))
+    sheet.deliver(build_tables(decade, summary, "docs"))
     assert calls(google).count("POST /values:batchUpdate") == 1
     assert max(map(len, google.bodies)) < 2_000_000  # what Google recommends as a payload's size
     assert len(google.sheet("Daily metrics").values(WIDTH)) == 3_654
@@ -186,18 +187,10 @@ def test_made_up_data_is_said_and_unsaid(
     (chart,) = google.sheet("Daily metrics").charts.values()
     assert "made-up data" in chart["spec"]["title"]
     assert "Made-up data" in google.sheet("About").values()[1][1]
-    sheet.deliver(build_tables(figures, replace(summary, demo=False), {}, "docs"))
+    sheet.deliver(build_tables(figures, replace(summary, demo=False), "docs"))
     (chart,) = google.sheet("Daily metrics").charts.values()
     assert "made-up" not in chart["spec"]["title"]
     assert not any("Made-up" in str(row) for row in google.sheet("About").values())
-
-
-def test_the_spreadsheet_may_be_given_by_its_address() -> None:
-    assert spreadsheet_id("https://docs.google.com/spreadsheets/d/1AbC-_x/edit#gid=0") == "1AbC-_x"
-    assert spreadsheet_id(" 1AbC-_x ") == "1AbC-_x"
-    for wrong in ("https://example.org/", "a b", "../x", ""):
-        with pytest.raises(DeliveryError, match="GOOGLE_SPREADSHEET"):
-            spreadsheet_id(wrong)
 
 
 def test_the_emulator_refuses_what_google_refuses() -> None:

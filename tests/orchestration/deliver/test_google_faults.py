@@ -14,13 +14,16 @@ from urllib.parse import parse_qs
 import pytest
 
 from orchestration.deliver import DeliveryError
-from orchestration.deliver.figures import DAILY_COLUMNS, Figures
+from orchestration.deliver.columns import DAILY
+from orchestration.deliver.figures import Figures
 from orchestration.deliver.sheet.google import GoogleSheet
 from orchestration.deliver.sheet.tables import Tables, build_tables
+from orchestration.settings import GoogleSettings
 from orchestration.summary import RunSummary
 from tests.orchestration.deliver.conftest import ROBOT, make_days
 from tests.orchestration.deliver.google_emulator import Google
 
+DAILY_COLUMNS = DAILY.names
 WIDTH = len(DAILY_COLUMNS)
 
 
@@ -101,9 +104,10 @@ def test_whatever_fails_a_reader_sees_the_old_or_the_new_table(
     fault: Any,
 ) -> None:
     sheet.deliver(tables)
-    grown = build_tables(replace(figures, days=make_days(1_200)), summary, {}, "docs")
+    grown = build_tables(replace(figures, days=make_days(1_200)), summary, "docs")
     old = google.sheet("Daily metrics").values(WIDTH)
-    new = [list(grown.daily.header), *([serial(row[0]), *_blank(row[1:])] for row in grown.daily.rows)]  # type: ignore[arg-type]
+    days = [[serial(row[0]), *_blank(row[1:])] for row in grown.daily.rows]  # type: ignore[arg-type]
+    new = [list(grown.daily.header), *days]
     seen: list[list[list[Any]]] = []
     google.seen = lambda: seen.append(google.sheet("Daily metrics").values(WIDTH))
     first = len(google.requests)
@@ -170,7 +174,7 @@ def test_an_unknown_spreadsheet_says_whom_to_share_with(
     google: Google, credentials: Path, tables: Tables
 ) -> None:
     with pytest.raises(DeliveryError, match=f"404.*{ROBOT}"):
-        GoogleSheet(credentials, "another-id", google.url).deliver(tables)
+        GoogleSheet(GoogleSettings(credentials, "another-id", google.url, "")).deliver(tables)
 
 
 def test_a_refused_token_names_the_key_file_and_no_secret(
@@ -195,7 +199,7 @@ def test_an_unusable_key_file_is_named_and_not_shown(
     path = tmp_path / "broken.json"
     path.write_text(content)
     with pytest.raises(DeliveryError, match="GOOGLE_CREDENTIALS_FILE .*broken.json") as caught:
-        GoogleSheet(path, google.spreadsheet, google.url).deliver(tables)
+        GoogleSheet(GoogleSettings(path, google.spreadsheet, google.url, "")).deliver(tables)
     assert "SECRET" not in str(caught.value)
     assert caught.value.__context__ is None
     assert google.requests == []

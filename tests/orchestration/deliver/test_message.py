@@ -193,7 +193,13 @@ def test_an_undelivered_spreadsheet_is_told(figures: Figures, summary: RunSummar
 
 def test_a_silent_source_is_told(figures: Figures, summary: RunSummary) -> None:
     silent = replace(figures, days=make_days(30, LAST_DAY - timedelta(days=2)))
-    assert "No attempts are known after Thu 19 Nov 2026" in text(compose(silent, summary, LINKS))
+    message = compose(silent, summary, LINKS)
+    told = " ".join(text(message).split())
+    assert "There were no attempts on Sat 21 Nov 2026, the last full day." in told
+    assert "No attempts are known after Thu 19 Nov 2026, though data was loaded on Sun 22 Nov 2026" in told
+    assert "Attempts 0 0 ±0 445 −100%" in told
+    assert "Unique users, 7 days – – 279" in told
+    assert "Sat 21 Nov 2026: 0 attempts (-100%)" in message["Subject"]
     assert "No attempts are known" not in text(compose(figures, summary, LINKS))
 
 

@@ -9,6 +9,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from orchestration.deliver.figures import Figures
 from orchestration.deliver.mail.body import Links
 from orchestration.deliver.mail.message import compose
 from orchestration.deliver.mail.smtp import SmtpServer
+from orchestration.settings import MailSettings
 from orchestration.summary import RunSummary
 from tests.orchestration.deliver.mail_server import PASSWORD, USER, Authority, Post, mail_server
 
@@ -50,20 +52,30 @@ def message(figures: Figures, summary: RunSummary) -> Any:
     return compose(figures, summary, Links())
 
 
-def server(post: Post, authority: Authority, waits: list[float] | None = None, **other: Any) -> SmtpServer:
-    settings: dict[str, Any] = {
-        "host": "127.0.0.1",
-        "port": post.port,
-        "security": "starttls",
-        "user": USER,
-        "password": PASSWORD,
-        "sender": "Grader figures <elt@example.org>",
-        "recipients": [BOSS, f"The Dean <{DEAN}>"],
-        "context": authority.client_context(),
-        "timeout": 5,
-        "sleep": (waits if waits is not None else []).append,
-    }
-    return SmtpServer(**{**settings, **other})
+def server(
+    post: Post,
+    authority: Authority,
+    waits: list[float] | None = None,
+    *,
+    timeout: float = 5,
+    context: Any = "that of the authority",
+    **other: Any,
+) -> SmtpServer:
+    settings = MailSettings(
+        host="127.0.0.1",
+        port=post.port,
+        security="starttls",
+        user=USER,
+        password=PASSWORD,
+        sender="Grader figures <elt@example.org>",
+        recipients=(BOSS, f"The Dean <{DEAN}>"),
+    )
+    return SmtpServer(
+        replace(settings, **other),
+        context=authority.client_context() if isinstance(context, str) else context,
+        timeout=timeout,
+        sleep=(waits if waits is not None else []).append,
+    )
 
 
 def test_a_mail_arrives_whole(authority: Authority, security: str, message: Any) -> None:
@@ -97,7 +109,7 @@ def test_the_same_run_has_the_same_message_id(post: Post, authority: Authority, 
 
 def test_no_user_no_auth(authority: Authority, message: Any) -> None:
     with mail_server(Post(), "none", None, auth=False) as post:
-        server(post, authority, security="none", user=None, password=None).send(message)
+        server(post, authority, security="none", user="", password="").send(message)
     assert post.logged_in == []
     assert len(post.got) == 1
 
@@ -258,5 +270,5 @@ def test_check_fails_where_a_mail_would(post: Post, authority: Authority, wrong:
 )
 def test_an_address_that_is_none_is_named(post: Post, authority: Authority, message: Any, bad: str) -> None:
     with pytest.raises(DeliveryError, match="not a mail address"):
-        server(post, authority, recipients=[bad]).send(message)
+        server(post, authority, recipients=(bad,)).send(message)
     assert post.got == []

@@ -15,12 +15,14 @@ from openpyxl.chart import BarChart, Reference
 from openpyxl.comments import Comment
 
 from orchestration.deliver import DeliveryError
-from orchestration.deliver.figures import DAILY_COLUMNS, Figures, Receipt
+from orchestration.deliver.columns import DAILY
+from orchestration.deliver.figures import Figures, Receipt
 from orchestration.deliver.sheet.tables import Tables, build_tables
 from orchestration.deliver.sheet.workbook import Workbook
-from orchestration.summary import RunSummary, TestCounts
+from orchestration.summary import LoadCounts, RunSummary, TestCounts
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days
 
+DAILY_COLUMNS = DAILY.names
 WIDTH = len(DAILY_COLUMNS)
 
 
@@ -31,9 +33,8 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def tables(figures: Figures, summary: RunSummary) -> Tables:
-    return build_tables(
-        figures, summary, {"daily_metrics": {"attempts": "Runs and submits."}}, "out/dbt-docs.html"
-    )
+    described = replace(figures, descriptions={"daily_metrics": {"attempts": "Runs and submits."}})
+    return build_tables(described, summary, "out/dbt-docs.html")
 
 
 def rows(path: Path, title: str = "Daily metrics", width: int = WIDTH) -> list[tuple[Any, ...]]:
@@ -93,11 +94,9 @@ def test_only_its_owner_reads_it(path: Path, tables: Tables) -> None:
 
 
 def test_running_twice_changes_nothing(path: Path, figures: Figures, summary: RunSummary) -> None:
-    Workbook(path).deliver(build_tables(figures, summary, {}, "docs"))
+    Workbook(path).deliver(build_tables(figures, summary, "docs"))
     before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
-    delivery = Workbook(path).deliver(
-        build_tables(figures, replace(summary, run_id="another-run"), {}, "docs")
-    )
+    delivery = Workbook(path).deliver(build_tables(figures, replace(summary, run_id="another-run"), "docs"))
     assert "up to date" in delivery.detail
     assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == before
 
@@ -117,7 +116,7 @@ def test_what_people_did_survives(path: Path, figures: Figures, summary: RunSumm
     bars.add_data(Reference(own, min_col=2, min_row=1, max_row=1))
     own.add_chart(bars)
     book.save(path)
-    Workbook(path).deliver(build_tables(replace(figures, days=make_days(70)), summary, {}, "docs"))
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(70)), summary, "docs"))
     book = openpyxl.load_workbook(path)
     daily = book["Daily metrics"]
     assert len(rows(path)) == 71
@@ -138,12 +137,12 @@ def test_a_moved_chart_stays_where_it_is_and_a_removed_one_away(
     book = openpyxl.load_workbook(path)
     charts(book["Daily metrics"])[0].anchor._from.row = 40
     book.save(path)
-    Workbook(path).deliver(build_tables(replace(figures, days=make_days(61)), summary, {}, "docs"))
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(61)), summary, "docs"))
     book = openpyxl.load_workbook(path)
     assert charts(book["Daily metrics"])[0].anchor._from.row == 40
     charts(book["Daily metrics"]).clear()
     book.save(path)
-    Workbook(path).deliver(build_tables(replace(figures, days=make_days(62)), summary, {}, "docs"))
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(62)), summary, "docs"))
     assert charts(openpyxl.load_workbook(path)["Daily metrics"]) == []
 
 
@@ -153,14 +152,14 @@ def test_who_reads_it_meanwhile_keeps_the_whole_old_file(
     Workbook(path).deliver(tables)
     before = path.read_bytes()
     with path.open("rb") as reader:
-        Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, {}, "docs"))
+        Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, "docs"))
         assert reader.read() == before
     assert path.read_bytes() != before
 
 
 def test_vanished_days_vanish(path: Path, figures: Figures, summary: RunSummary, tables: Tables) -> None:
     Workbook(path).deliver(tables)
-    Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, {}, "docs"))
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, "docs"))
     assert len(rows(path)) == 6
 
 
@@ -174,7 +173,7 @@ def test_someone_elses_figure_is_set_right(path: Path, tables: Tables) -> None:
 
 
 def test_an_empty_mart_makes_a_workbook_with_headers(path: Path, summary: RunSummary) -> None:
-    Workbook(path).deliver(build_tables(Figures(MOSCOW), summary, {}, "docs"))
+    Workbook(path).deliver(build_tables(Figures(MOSCOW), summary, "docs"))
     assert rows(path) == [DAILY_COLUMNS]
     assert about(path)["Data as of"] == "nothing loaded yet"
 
@@ -203,15 +202,15 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(DeliveryError, match=f"cannot write {path}: No space left"):
-        Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, {}, "docs"))
+        Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, "docs"))
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["metrics.xlsx"]
 
 
 def test_texts_from_data_are_no_formulas(path: Path, figures: Figures, summary: RunSummary) -> None:
     evil = {"=1+1": 3, "@SUM(A1)": 2, "\x00bad\x0b\ud800": 1}
-    receipt = Receipt("=cmd|'/c calc'!A1", figures.receipts[0].loaded_at, 6, 0, 0, 6, evil)
-    Workbook(path).deliver(build_tables(replace(figures, receipts=(receipt,)), summary, {}, "=2+2"))
+    receipt = Receipt("=cmd|'/c calc'!A1", figures.receipts[0].loaded_at, LoadCounts(6, 0, 0, 6, evil))
+    Workbook(path).deliver(build_tables(replace(figures, receipts=(receipt,)), summary, "=2+2"))
     book = openpyxl.load_workbook(path)
     texts = [
         cell
@@ -244,15 +243,15 @@ def test_a_failed_gate_leaves_a_dated_banner_and_the_last_good_table(
     path: Path, figures: Figures, summary: RunSummary
 ) -> None:
     real = replace(summary, demo=False)
-    Workbook(path).deliver(build_tables(figures, real, {}, "docs"))
+    Workbook(path).deliver(build_tables(figures, real, "docs"))
     good = rows(path)
     failed = replace(real, outcome="failed", failed_stage="build", tests=TestCounts(10, 0, 1, 3))
-    Workbook(path).deliver(build_tables(figures, failed, {}, "docs"))
+    Workbook(path).deliver(build_tables(figures, failed, "docs"))
     assert rows(path) == good
     assert about(path)["Notice"].startswith(
         "Run of Sun 22 Nov 2026, 06:00 (Europe/Moscow): its data tests failed"
     )
-    Workbook(path).deliver(build_tables(figures, real, {}, "docs"))
+    Workbook(path).deliver(build_tables(figures, real, "docs"))
     assert "Notice" not in about(path)
 
 

@@ -1,18 +1,21 @@
-"""The server's configuration files, written anew at each start so that an upgrade of the product applies."""
+"""The data folder of the embedded server: made once by initdb, its configuration written at each start."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import shutil
 import socket
 import sys
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from embedded.postgres.account import Account
-from embedded.postgres.errors import EmbeddedPostgresError
-from embedded.postgres.folders import Home, write_private
+from embedded.postgres.account import Account, allowed_names, open_folder
+from embedded.postgres.binaries import Installation
+from embedded.postgres.errors import EmbeddedPostgresError, with_log
+from embedded.postgres.folders import Home, make_private_folder, write_private
 
 ROLE = "grader"
 
@@ -31,23 +34,64 @@ local  all  all     scram-sha-256
 host   all  all     127.0.0.1/32  scram-sha-256
 """
 
+_log = logging.getLogger(__name__)
 
-def write_configuration(
-    data: Path, account: Account, port: int, allowed: list[str], extra: Mapping[str, str]
+
+def make_data_folder(
+    installation: Installation, account: Account, data: Path, settings: Mapping[str, str]
 ) -> None:
-    """Write the settings, who may connect, and which accounts (`allowed`) are the database's owner."""
+    """Make the data folder of a server that has never run, whole or not at all.
+
+    With `fsync` off in `settings` it doesn't wait for the disk. Raises EmbeddedPostgresError, OSError.
+    """
+    for leftover in data.parent.glob("new-*"):
+        shutil.rmtree(leftover)
+    new = data.with_name(f"new-{data.name}")
+    make_private_folder(new, account)
+    # The builtin provider came with 17: the same collation on every machine.
+    locale = (
+        ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        if installation.major >= 17
+        else ["--locale=C.UTF-8"]
+    )
+    with open_folder(new) as folder:
+        command = [
+            installation.programs / "initdb",
+            f"--pgdata={folder.name}",
+            f"--username={ROLE}",
+            "--auth-local=peer",
+            "--auth-host=reject",
+            "--encoding=UTF8",
+            *locale,
+            "--data-checksums",
+            "--no-instructions",
+            *(["--no-sync"] if settings.get("fsync") == "off" else []),
+        ]
+        answer = account.run(command, timeout=300, folder=folder)
+    if answer.returncode != 0:
+        raise with_log(
+            f"The embedded PostgreSQL could not make its data folder in {data.parent} (initdb ended with "
+            f"{answer.returncode}). Make room, or choose a STATE_DIR on a local disk, then try again.",
+            answer.stdout,
+        )
+    new.rename(data)
+    _log.info("Made a new embedded PostgreSQL %s database in %s", installation.major, data)
+
+
+def write_configuration(home: Home, data: Path, account: Account, extra: Mapping[str, str]) -> int:
+    """Write the settings, with `extra` ones, and who may connect; returns the port, which is free right now."""
+    port = _free_port(home)
     settings = {**_settings(port), **extra}
     lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in settings.items()]
-    write_private(
-        data / "postgresql.conf",
-        "# Written at each start; use ALTER SYSTEM for settings of your own.\n" + "".join(lines),
-        account,
-    )
+    names = "".join(f'{ROLE} "{name}" {ROLE}\n' for name in allowed_names(home.state_dir))
+    heading = "# Written at each start; use ALTER SYSTEM for settings of your own.\n"
+    write_private(data / "postgresql.conf", heading + "".join(lines), account)
     write_private(data / "pg_hba.conf", _HBA, account)
-    write_private(data / "pg_ident.conf", "".join(f'{ROLE} "{name}" {ROLE}\n' for name in allowed), account)
+    write_private(data / "pg_ident.conf", names, account)
+    return port
 
 
-def free_port(home: Home) -> int:
+def _free_port(home: Home) -> int:
     """The port of the last start, else one derived from the path; the next free one where that is taken."""
     try:
         first = int(home.port_file.read_text(encoding="utf-8"))
@@ -82,11 +126,9 @@ def _settings(port: int) -> dict[str, str]:
         "maintenance_work_mem": f"{min(max(memory // 32, 64), 256)}MB",
         "max_wal_size": "4GB",
         "checkpoint_timeout": "15min",
-        # No server follows this one: a table made and filled in one transaction goes to disk once, and not into the log as
-        # well. What does is mostly pages of indexes over hashes, which compressing does not make smaller.
+        # There are no replicas: a table created and filled in one transaction is written once, not to the WAL as well.
         "wal_level": "minimal",
         "max_wal_senders": "0",
-        "wal_compression": "off",
         "random_page_cost": "1.1",
         "jit": "off",
         "max_worker_processes": str(max(8, cores)),
@@ -94,12 +136,9 @@ def _settings(port: int) -> dict[str, str]:
         "max_parallel_workers_per_gather": str(min(max(cores // 2, 1), 4)),
         # Seven files, one for each day of the week.
         "logging_collector": "on",
-        "log_directory": "log",
         "log_filename": "postgresql-%a.log",
-        "log_rotation_age": "1d",
         "log_rotation_size": "0",
         "log_truncate_on_rotation": "on",
-        "log_file_mode": "0600",
         "log_timezone": "UTC",
         "log_line_prefix": "%m [%p] %q%u@%d %a ",
         "log_lock_waits": "on",
@@ -114,7 +153,6 @@ def _settings(port: int) -> dict[str, str]:
 
 def _shared_memory_megabytes() -> int:
     try:
-        found = os.statvfs("/dev/shm")  # noqa: S108 - only its size is read
+        return shutil.disk_usage("/dev/shm").total // _MEGABYTE  # noqa: S108 - only its size is read
     except OSError:
         return 0
-    return found.f_frsize * found.f_blocks // _MEGABYTE

@@ -1,8 +1,9 @@
-"""Runs commands as processes without paying for their imports each time: imported once, forked for each command.
+"""Runs commands as processes without paying each time for their imports and for parsing the dbt project.
 
-Started in a clone by `Nursery` (see machine.py). Reads one JSON line for each command from standard input,
-writes one for each start and each end to standard output. A child is a session of its own, as under cron, and
-does all that `python -m orchestration` does once it is imported.
+Started in a clone by `PreparedProcess` (see commands.py) with the settings of a database. It does both once and
+forks for each command. It reads one JSON line for each command from standard input and writes one for each start
+and each end to standard output. A child is a session of its own, as under cron, and does all that
+`python -m orchestration` does once it is imported.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ import sys
 import time
 from datetime import datetime, timedelta, timezone
 from functools import partial
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import dbt.adapters.postgres  # noqa: F401 here, once, instead of in each child
 import dbt.cli.main  # noqa: F401
@@ -31,19 +34,31 @@ import orchestration.deliver.sheet.google
 import orchestration.deliver.sheet.workbook  # noqa: F401
 from ingestion import pipeline
 from ingestion.api import Api, Patience
+from ingestion.warehouse import Warehouse
 from orchestration import wiring
 from orchestration.__main__ import main
+from orchestration.build.dbt import Dbt
 from orchestration.run import Run
 
-GLANCE = 0.005
+POLL_SECONDS = 0.005
+
+
+def parse_project() -> None:
+    """Parse the project and read it again, as a command does after the first; dbt compiles its own code meanwhile."""
+    settings = {name: os.environ[f"POSTGRES_{name}"] for name in ("HOST", "PORT", "DB", "USER", "PASSWORD")}
+    warehouse = Warehouse(
+        settings["HOST"], int(settings["PORT"]), settings["DB"], settings["USER"], settings["PASSWORD"]
+    )
+    for _ in range(2):
+        Dbt(warehouse, ZoneInfo("Europe/Moscow"), Path(".state").resolve()).compile_inline("select 1")
 
 
 def serve() -> None:
-    """Start what is asked for until standard input ends."""
+    """Start the commands that are ordered until standard input ends."""
     children: set[int] = set()
     pending = b""
     while True:
-        ready, _, _ = select.select([0], [], [], GLANCE)
+        ready, _, _ = select.select([0], [], [], POLL_SECONDS)
         if ready:
             read = os.read(0, 1 << 16)
             if not read:
@@ -52,16 +67,16 @@ def serve() -> None:
             for line in lines:
                 pid = start(json.loads(line))
                 children.add(pid)
-                tell({"started": pid})
+                report({"started": pid})
         for pid in list(children):
             done, status = os.waitpid(pid, os.WNOHANG)
             if done:
                 children.discard(pid)
-                tell({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+                report({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
 
 
-def tell(news: dict[str, int]) -> None:
-    os.write(1, json.dumps(news).encode() + b"\n")
+def report(message: dict[str, int]) -> None:
+    os.write(1, json.dumps(message).encode() + b"\n")
 
 
 def start(order: dict[str, Any]) -> int:
@@ -78,12 +93,15 @@ def start(order: dict[str, Any]) -> int:
         )
         for there, here in ((null, 0), (output, 1), (output, 2)):
             os.dup2(there, here)
-        # What an import has set up would say everything twice.
+        if order["new_interpreter"]:
+            command = [sys.executable, "-m", "orchestration", *order["arguments"]]
+            os.execve(sys.executable, command, order["environment"])
+        # Handlers that an import has set up would log everything twice.
         logging.getLogger().handlers.clear()
         os.environ.clear()
         os.environ.update(order["environment"])
         if order["small_loads"]:
-            # A load for nearly every slice, so that there is much to be killed between.
+            # A load for nearly every slice, so that there is much to kill in between.
             vars(pipeline)["Pace"] = partial(pipeline.Pace, batch_bytes=1, batch_seconds=0)
         if order["patience"]:
             vars(wiring)["Api"] = partial(Api, patience=Patience(**order["patience"]))
@@ -105,4 +123,5 @@ def set_clock(seconds: float) -> None:
 
 
 if __name__ == "__main__":
+    parse_project()
     serve()

@@ -1,0 +1,3 @@
+{% macro share(part, whole) -%}
+    {{ part }}::numeric / nullif({{ whole }}, 0)
+{%- endmacro %}

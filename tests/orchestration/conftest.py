@@ -1,0 +1,172 @@
+"""Settings, a root logger that is put back, and outside parties that fail as a test wants."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ingestion.pipeline import IngestReport
+from ingestion.warehouse import Warehouse
+from ingestion.windows import Window
+from orchestration.build.dbt import Build
+from orchestration.deliver.figures import Figures
+from orchestration.deliver.sheet.tables import Tables
+from orchestration.settings import Settings, read_settings
+from orchestration.summary import Delivery, LoadCounts, TestCounts
+from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days, make_receipts
+
+KEY = "k3y-of-the-client"
+PASSWORD = "p4ss-of-the-database"
+ENVIRONMENT = {
+    "API_URL": "https://grader.example/api",
+    "API_CLIENT": "school",
+    "API_CLIENT_KEY": KEY,
+    "POSTGRES_HOST": "db.example",
+    "POSTGRES_DB": "grader",
+    "POSTGRES_USER": "elt",
+    "POSTGRES_PASSWORD": PASSWORD,
+}
+NOW = datetime(2026, 11, 22, 3, tzinfo=timezone.utc)
+
+
+@pytest.fixture
+def root_logger(monkeypatch: pytest.MonkeyPatch) -> Iterator[logging.Logger]:
+    """The root logger, as it was again afterwards."""
+    root = logging.getLogger()
+    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
+    before, level = [*root.handlers], root.level
+    yield root
+    for handler in {*root.handlers} - {*before}:
+        root.removeHandler(handler)
+        handler.close()
+    root.setLevel(level)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Variables for an API and a database that nobody answers at, and folders of the test's own."""
+    return {**ENVIRONMENT, **{name: str(tmp_path / name) for name in ("STATE_DIR", "LOG_DIR", "OUT_DIR")}}
+
+
+@pytest.fixture
+def settings(environment: dict[str, str], tmp_path: Path) -> Settings:
+    return read_settings(environment, tmp_path / ".env")
+
+
+@pytest.fixture
+def demo(environment: dict[str, str], tmp_path: Path) -> Settings:
+    """Settings without any outside party."""
+    return read_settings({**environment, **dict.fromkeys(ENVIRONMENT, "")}, tmp_path / ".env")
+
+
+@dataclass
+class Parties:
+    """Everything a run works with, replaced: what is to fail, and what was done."""
+
+    ingest_error: BaseException | None = None
+    build_failures: tuple[str, ...] = ()
+    build_error: BaseException | None = None
+    receipts_error: Exception | None = None
+    figures_error: Exception | None = None
+    sheet_error: Exception | None = None
+    mail_error: Exception | None = None
+    loaded: bool = True
+    figures: Figures = field(
+        default_factory=lambda: Figures(MOSCOW, make_days(60), make_receipts(5), as_of_day=LAST_DAY)
+    )
+    windows: list[Window] = field(default_factory=list)
+    work_dirs: list[Path] = field(default_factory=list)
+    checks: list[Callable[[], None]] = field(default_factory=list)
+    full_refreshes: list[bool] = field(default_factory=list)
+    sheets: list[Tables] = field(default_factory=list)
+    mails: list[EmailMessage] = field(default_factory=list)
+
+    def ingest(self, *arguments: Any, check: Callable[[], None]) -> IngestReport:
+        """Stands in for ingestion's own."""
+        _api, _warehouse, windows, work_dir, *_ = arguments
+        self.windows += windows
+        self.work_dirs.append(work_dir)
+        self.checks.append(check)
+        _fail(self.ingest_error)
+        return IngestReport(windows, slices_loaded=2, load_ids=["1.0"], fetched=1_234)
+
+    def build(self, full_refresh: bool, before_publishing: Callable[[], None]) -> Build:
+        """Stands in for dbt's."""
+        self.full_refreshes.append(full_refresh)
+        self.checks.append(before_publishing)
+        _fail(self.build_error)
+        return Build(6, TestCounts(41, 0, len(self.build_failures), 0), self.build_failures)
+
+    def of_loads(self, warehouse: Warehouse, load_ids: list[str]) -> LoadCounts:
+        """Stands in for the receipts."""
+        _fail(self.receipts_error)
+        assert load_ids == ["1.0"]
+        return LoadCounts(1_234, 1_200, 30, 4, {"created_at_invalid": 4})
+
+    def read_figures(self, *_: Any) -> Figures:
+        """Stands in for the marts."""
+        _fail(self.figures_error)
+        return self.figures
+
+
+@dataclass
+class FakeSender:
+    """Takes worksheets and mails, or doesn't."""
+
+    name: str
+    parties: Parties
+    target: str = "somewhere"
+
+    def deliver(self, tables: Tables) -> Delivery:
+        _fail(self.parties.sheet_error)
+        self.parties.sheets.append(tables)
+        return Delivery(self.name, True, self.target, "60 days written")
+
+    def send(self, message: EmailMessage) -> Delivery:
+        _fail(self.parties.mail_error)
+        self.parties.mails.append(message)
+        return Delivery(self.name, True, self.target, "sent")
+
+    def check(self) -> str:
+        _fail(self.parties.sheet_error if self.name == "Spreadsheet" else self.parties.mail_error)
+        return f"{self.name} would work"
+
+
+def _fail(error: BaseException | None) -> None:
+    if error is not None:
+        raise error
+
+
+@pytest.fixture
+def parties(monkeypatch: pytest.MonkeyPatch) -> Parties:
+    """A run's outside parties: all is well until a test says otherwise."""
+    fake = Parties()
+
+    @contextmanager
+    def open_api(_: Settings) -> Iterator[None]:
+        yield None
+
+    for name, value in {
+        "ingest": fake.ingest,
+        "GraderApi": lambda api, now: api,
+        "read_figures": fake.read_figures,
+        "Dbt": lambda *_: fake,
+        "receipts.of_loads": fake.of_loads,
+        "raw.is_there": lambda _: fake.loaded,
+        "raw.coverage": lambda _: [Window(NOW - timedelta(days=3), NOW - timedelta(days=2))],
+        "wiring.open_api": open_api,
+        "wiring.table_sender": lambda _: FakeSender("Spreadsheet", fake),
+        "wiring.message_sender": lambda _: FakeSender("Mail", fake),
+    }.items():
+        monkeypatch.setattr(f"orchestration.run.{name}", value)
+    # Drawing takes longer than all the rest.
+    monkeypatch.setattr("orchestration.deliver.mail.message.draw_days", lambda _: b"a picture")
+    return fake

@@ -1,0 +1,263 @@
+"""The entry point: exit codes, and what is said and logged on the way to them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import orchestration.__main__ as entry
+from ingestion.errors import WarehouseError
+from ingestion.warehouse import Warehouse
+from orchestration.deliver import DeliveryError
+from orchestration.errors import LockedError, StageError
+from orchestration.settings import SECRETS, Settings
+from tests.orchestration.conftest import KEY, PASSWORD, Parties
+
+LOCK = "orchestration.__main__.lock.pipeline_lock"
+
+
+@pytest.fixture
+def command(
+    environment: dict[str, str],
+    parties: Parties,
+    monkeypatch: pytest.MonkeyPatch,
+    root_logger: object,
+) -> Iterator[Callable[..., int]]:
+    """`main`, on parties of the test's own, in an environment that is put back."""
+
+    @contextmanager
+    def free_lock(*_: Any) -> Iterator[Any]:
+        yield type("Held", (), {"check": staticmethod(lambda: None)})
+
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(LOCK, free_lock)
+    before = os.umask(0o077)
+    try:
+        yield lambda *arguments: entry.main([*arguments])
+    finally:
+        os.umask(before)
+
+
+def log(environment: dict[str, str]) -> str:
+    (path,) = Path(environment["LOG_DIR"]).iterdir()
+    return path.read_text()
+
+
+WINDOW = ("--start", "2026-11-20", "--end", "2026-11-21")
+
+
+def test_0_when_all_is_done(command: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("run", *WINDOW) == 0
+    assert "All done: run" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["ingest", "build", "deliver"])
+def test_each_stage_alone(command: Callable[..., int], parties: Parties, name: str) -> None:
+    assert command(name) == 0
+    done = (len(parties.work_dirs), len(parties.full_refreshes), len(parties.mails))
+    assert done == tuple(int(name == stage) for stage in ("ingest", "build", "deliver"))
+
+
+def test_1_when_a_stage_fails(
+    command: Callable[..., int],
+    parties: Parties,
+    environment: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parties.ingest_error = WarehouseError("The warehouse failed: refused. What to do: check POSTGRES_*.")
+    assert command("ingest") == 1
+    shown = capsys.readouterr()
+    assert "check POSTGRES_*" in shown.err
+    assert "Traceback" not in shown.err + log(environment)
+
+
+def test_1_when_a_run_fails_and_the_last_screen_says_so(
+    command: Callable[..., int], parties: Parties, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parties.ingest_error = WarehouseError("The warehouse failed: refused")
+    assert command("run") == 1
+    shown = capsys.readouterr().out
+    assert "FAILED: run" in shown
+    assert "  failed   The warehouse failed: refused" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "changes", "named"),
+    [
+        (["run", "--start", "2026-11-20"], {}, "both START and END"),
+        (["run"], {"REPORT_TIMEZONE": "Mars/Olympus"}, "REPORT_TIMEZONE"),
+        (["run"], {"API_CLIENT": ""}, "API_CLIENT"),
+        (["run"], {"LOG_DIR": "/proc/logs"}, "LOG_DIR"),
+    ],
+)
+def test_2_for_bad_usage_and_settings_and_nothing_starts(
+    command: Callable[..., int],
+    parties: Parties,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: list[str],
+    changes: dict[str, str],
+    named: str,
+) -> None:
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    assert command(*arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert named in shown.err
+    assert KEY not in shown.err
+    assert "Traceback" not in shown.err
+    assert list(tmp_path.iterdir()) == []
+    assert parties.work_dirs == []
+
+
+def test_2_for_a_command_that_is_none(command: Callable[..., int]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        command("explode")
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("name", ["run", "deliver"])
+def test_3_when_a_delivery_fails(
+    command: Callable[..., int], parties: Parties, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    parties.sheet_error = DeliveryError("Google answered 403")
+    assert command(name) == 3
+    shown = capsys.readouterr().out
+    assert f"DELIVERY FAILED: {name}" in shown
+    assert "Google answered 403" in shown
+    assert len(parties.mails) == 1
+
+
+def test_4_when_another_run_has_the_lock(
+    command: Callable[..., int],
+    parties: Parties,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def taken(*_: Any) -> Any:
+        raise LockedError("Another run is at work")
+
+    monkeypatch.setattr(LOCK, taken)
+    assert command("run") == 4
+    assert "Another run is at work" in capsys.readouterr().err
+    assert (parties.work_dirs, parties.mails) == ([], [])
+
+
+@pytest.mark.parametrize(("option", "expected"), [([], False), (["--wait"], True)])
+def test_a_run_waits_for_the_lock_only_with_the_option(
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, option: list[str], expected: bool
+) -> None:
+    waits: list[bool] = []
+
+    def taken(_warehouse: Warehouse, _command: str, wait: bool) -> Any:
+        waits.append(wait)
+        raise LockedError("Another run is at work")
+
+    monkeypatch.setattr(LOCK, taken)
+    assert command("deliver", *option) == 4
+    assert waits == [expected]
+
+
+def test_an_interrupted_run(
+    command: Callable[..., int], parties: Parties, environment: dict[str, str]
+) -> None:
+    parties.ingest_error = KeyboardInterrupt()
+    assert command("run") == 1
+    assert "run: interrupted; the next run does what is missing" in log(environment)
+    assert "Traceback" not in log(environment)
+
+
+@pytest.mark.parametrize("name", ["ingest", "check"])
+def test_an_unexpected_error_is_logged_with_its_traceback_and_no_secret(
+    command: Callable[..., int],
+    parties: Parties,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    error = RuntimeError(f"GET /?client_key={KEY} by {PASSWORD}")
+    parties.ingest_error = error
+
+    def broken(_: Settings) -> int:
+        raise error
+
+    monkeypatch.setattr(entry, "check", broken)
+    assert command(name) == 1
+    shown = capsys.readouterr()
+    for written in (log(environment), shown.err):
+        assert "unexpected error" in written
+        assert "Traceback" in written
+        assert "client_key=*** by ***" in written
+        assert KEY not in written
+        assert PASSWORD not in written
+
+
+def test_a_reader_that_closes_the_output_early_ends_a_command_quietly(
+    command: Callable[..., int],
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    def cut_off(_: Settings) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(entry, "check", cut_off)
+    with open(tmp_path / "out.txt", "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert command("check") == 1
+    assert capsys.readouterr().err == ""
+    assert not list(Path(environment["LOG_DIR"]).iterdir())
+
+
+def test_a_broken_pipe_inside_a_stage_is_no_closed_output(
+    command: Callable[..., int], parties: Parties, environment: dict[str, str]
+) -> None:
+    parties.ingest_error = BrokenPipeError("a socket of the API's")
+    assert command("ingest") == 1
+    assert "BrokenPipeError: a socket of the API's" in log(environment)
+
+
+@pytest.mark.parametrize(("failing", "code"), [(False, 0), (True, 1)])
+def test_check_has_an_exit_code(
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, failing: bool, code: int
+) -> None:
+    monkeypatch.setattr(entry, "check", lambda _: int(failing))
+    assert command("check") == code
+
+
+def test_an_error_of_another_command_has_its_exit_code(
+    command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: Any) -> int:
+        raise StageError("The roles are not set up")
+
+    monkeypatch.setattr(entry, "roles", fail)
+    assert command("roles", "--apply") == 1
+    assert "The roles are not set up" in capsys.readouterr().err
+
+
+def test_child_processes_inherit_no_secret(command: Callable[..., int]) -> None:
+    assert set(SECRETS) & set(os.environ)
+    assert command("deliver") == 0
+    assert not set(SECRETS) & set(os.environ)
+
+
+def test_what_is_written_is_for_the_owner_alone(
+    command: Callable[..., int], environment: dict[str, str]
+) -> None:
+    os.umask(0)
+    assert command("ingest") == 0
+    for name in ("LOG_DIR", "STATE_DIR"):
+        for path in [folder := Path(environment[name]), *folder.rglob("*")]:
+            assert path.stat().st_mode & 0o077 == 0, path

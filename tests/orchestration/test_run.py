@@ -1,0 +1,297 @@
+"""The stages: what each does when another fails, and what people are told about it."""
+
+from __future__ import annotations
+
+import logging
+import stat
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timezone
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from ingestion.errors import ApiError, LoadError, WarehouseError
+from ingestion.warehouse import Warehouse
+from ingestion.windows import Window
+from orchestration.deliver import DeliveryError
+from orchestration.deliver.figures import Figures
+from orchestration.errors import StageError
+from orchestration.logs import Tail
+from orchestration.run import Run, work_folder
+from orchestration.settings import Settings
+from tests.orchestration.conftest import KEY, NOW, Parties
+from tests.orchestration.deliver.conftest import MOSCOW
+
+WINDOW = Window(datetime(2026, 11, 20, tzinfo=timezone.utc), datetime(2026, 11, 21, tzinfo=timezone.utc))
+
+
+def make_run(settings: Settings, check_lock: Callable[[], None] = lambda: None) -> Run:
+    assert settings.warehouse is not None
+    log_file = settings.log_dir / "today.log"
+    return Run(settings, settings.warehouse, "run", Tail(), log_file, check_lock, now=lambda: NOW)
+
+
+def text(message: EmailMessage) -> str:
+    part = message.get_body(("plain",))
+    assert part is not None
+    return " ".join(str(part.get_content()).split())
+
+
+def outcomes(run: Run) -> list[tuple[str, str]]:
+    return [(stage.name, stage.outcome) for stage in run.summary.stages]
+
+
+def delivered(run: Run) -> dict[str, bool]:
+    return {delivery.name: delivery.ok for delivery in run.summary.deliveries}
+
+
+def test_all_stages_in_their_order(settings: Settings, parties: Parties) -> None:
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 0
+    assert parties.windows == [WINDOW]
+    assert outcomes(run) == [("ingest", "done"), ("build", "done"), ("deliver", "done")]
+    assert run.summary.stages[0].detail == "1,234 records in 2 slices and 1 load"
+    assert run.summary.loads is not None
+    assert delivered(run) == {"Spreadsheet": True, "Mail": True}
+    (mail,) = parties.mails
+    assert mail["Subject"].startswith("Done - Sat 21 Nov 2026: 1,212 attempts")
+
+
+def test_without_a_window_what_is_due_is_ingested(settings: Settings, parties: Parties) -> None:
+    make_run(settings).ingest(None)
+    (window,) = parties.windows
+    assert window.start == datetime(2026, 11, 19, 3, tzinfo=timezone.utc)
+    assert window.end == datetime(2026, 11, 21, 21, tzinfo=timezone.utc)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ApiError("The grader's API answered with status 403", 403, WINDOW),
+        LoadError("A load did not reach the warehouse"),
+        WarehouseError("The warehouse failed"),
+        StageError("the demo API did not start"),
+    ],
+)
+def test_a_failing_ingest_stops_the_rest_and_is_mailed(
+    settings: Settings, parties: Parties, error: Exception
+) -> None:
+    parties.ingest_error = error
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 1
+    assert outcomes(run) == [("ingest", "failed")]
+    assert parties.full_refreshes == []
+    assert parties.sheets == []
+    (mail,) = parties.mails
+    assert mail["Subject"].startswith("FAILED at ingest, old figures")
+    assert str(error) in text(mail)
+
+
+def test_an_unexpected_error_is_logged_in_full_and_mailed_by_its_kind(
+    settings: Settings, parties: Parties, caplog: pytest.LogCaptureFixture
+) -> None:
+    parties.ingest_error = ZeroDivisionError(f"with the key {KEY}")
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 1
+    assert "Traceback" in caplog.text
+    (mail,) = parties.mails
+    assert "unexpected ZeroDivisionError; the log has its traceback" in text(mail)
+    assert KEY not in mail.as_string()
+
+
+def test_a_failing_data_test_marks_the_sheet_and_is_mailed(settings: Settings, parties: Parties) -> None:
+    parties.build_failures = ("test assert_rates_below_one: 2 rows",)
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 1
+    assert outcomes(run) == [("ingest", "done"), ("build", "failed")]
+    (tables,) = parties.sheets
+    assert "its data tests failed at the stage 'build'" in str(tables.about.rows[0])
+    (mail,) = parties.mails
+    assert mail["Subject"].startswith("FAILED at build, old figures")
+    assert "assert_rates_below_one: 2 rows" in text(mail)
+    assert "Nothing was published" in text(mail)
+
+
+def test_a_failing_first_build_leaves_the_sheet_alone(settings: Settings, parties: Parties) -> None:
+    parties.build_error = StageError("dbt could not build")
+    parties.figures = Figures(MOSCOW)
+    assert make_run(settings).everything(WINDOW) == 1
+    assert parties.sheets == []
+    (mail,) = parties.mails
+    assert mail["Subject"] == "FAILED at build - no figures yet"
+
+
+def test_unreadable_receipts_fail_the_run(settings: Settings, parties: Parties) -> None:
+    parties.receipts_error = StageError("The receipts could not be read")
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 1
+    (mail,) = parties.mails
+    assert mail["Subject"].startswith("FAILED, old figures")
+    assert "The receipts could not be read" in text(mail)
+
+
+def test_a_failing_sheet_does_not_stop_the_mail(settings: Settings, parties: Parties) -> None:
+    parties.sheet_error = DeliveryError("Google answered 403")
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 3
+    assert delivered(run) == {"Spreadsheet": False, "Mail": True}
+    assert run.summary.outcome == "delivery failed"
+    assert outcomes(run)[-1] == ("deliver", "done")
+    (mail,) = parties.mails
+    assert mail["Subject"].startswith("NOT DELIVERED: Spreadsheet - Sat 21 Nov 2026")
+    assert "Google answered 403" in text(mail)
+
+
+def test_a_failing_mail_does_not_undo_the_sheet(settings: Settings, parties: Parties) -> None:
+    parties.mail_error = DeliveryError("no answer from mail.example:587")
+    run = make_run(settings)
+    assert run.deliver() == 3
+    assert len(parties.sheets) == 1
+    assert delivered(run) == {"Spreadsheet": True, "Mail": False}
+    assert run.summary.outcome == "delivery failed"
+
+
+def test_a_mail_that_fails_after_a_failed_run_changes_nothing(settings: Settings, parties: Parties) -> None:
+    parties.ingest_error, parties.mail_error = LoadError("no load"), DeliveryError("no mail")
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 1
+    assert (run.summary.outcome, run.summary.failure) == ("failed", "no load")
+
+
+def test_a_bug_in_one_delivery_does_not_stop_the_other(
+    settings: Settings, parties: Parties, caplog: pytest.LogCaptureFixture
+) -> None:
+    parties.sheet_error = AttributeError(f"with the key {KEY}")
+    run = make_run(settings)
+    assert run.deliver() == 3
+    assert "Traceback" in caplog.text
+    (mail,) = parties.mails
+    assert "unexpected AttributeError; the log has its traceback" in text(mail)
+    assert KEY not in mail.as_string()
+
+
+def test_marts_that_cannot_be_read_are_a_failed_delivery(settings: Settings, parties: Parties) -> None:
+    parties.figures_error = WarehouseError("The warehouse failed: permission denied")
+    run = make_run(settings)
+    assert run.deliver() == 3
+    assert parties.sheets == []
+    assert delivered(run) == {"Figures": False, "Mail": True}
+    (mail,) = parties.mails
+    assert mail["Subject"] == "NOT DELIVERED: Figures - no figures yet"
+    assert "permission denied" in text(mail)
+
+
+def test_a_failure_is_mailed_though_the_marts_cannot_be_read(
+    settings: Settings, parties: Parties, caplog: pytest.LogCaptureFixture
+) -> None:
+    parties.ingest_error = parties.figures_error = WarehouseError("The warehouse failed: refused")
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 1
+    assert "the mail has no figures: The warehouse failed: refused" in caplog.text
+    assert delivered(run) == {"Mail": True}
+    (mail,) = parties.mails
+    assert mail["Subject"] == "FAILED at ingest - no figures yet"
+
+
+def test_nothing_to_build_says_what_to_do(settings: Settings, parties: Parties) -> None:
+    parties.loaded = False
+    with pytest.raises(StageError, match=r"there is nothing to build\. Run `make ingest`"):
+        make_run(settings).build()
+    assert parties.full_refreshes == []
+
+
+def test_a_full_refresh_is_passed_on(settings: Settings, parties: Parties) -> None:
+    run = make_run(settings)
+    run.build()
+    run.build(full_refresh=True)
+    assert parties.full_refreshes == [False, True]
+
+
+@pytest.mark.parametrize("stage", ["ingest", "build", "deliver"])
+def test_a_lost_lock_stops_before_a_stage(settings: Settings, parties: Parties, stage: str) -> None:
+    order = ("ingest", "build", "deliver")
+    kept = iter([True] * order.index(stage))
+
+    def check_lock() -> None:
+        if not next(kept, False):
+            raise StageError("This run no longer has the warehouse to itself")
+
+    run = make_run(settings, check_lock)
+    if stage == "deliver":
+        with pytest.raises(StageError, match="no longer has"):
+            run.everything(WINDOW)
+        assert (parties.mails, parties.sheets) == ([], [])
+    else:
+        assert run.everything(WINDOW) == 1
+        assert "no longer has" in text(parties.mails[0])
+    assert outcomes(run)[-1] == (stage, "failed")
+    assert parties.checks == [check_lock] * order.index(stage), "for each load, and before publishing"
+
+
+def test_an_interrupted_stage_is_noted_and_not_mailed(settings: Settings, parties: Parties) -> None:
+    parties.ingest_error = KeyboardInterrupt()
+    run = make_run(settings)
+    with pytest.raises(KeyboardInterrupt):
+        run.everything(WINDOW)
+    assert outcomes(run) == [("ingest", "failed")]
+    assert parties.mails == []
+
+
+def test_a_stage_is_logged_with_seconds_and_counts(
+    settings: Settings, parties: Parties, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    run = make_run(settings)
+    run.build()
+    parties.build_failures = ("model attempts: division by zero",)
+    with pytest.raises(StageError):
+        run.build()
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == "build: started"
+    assert lines[1].startswith("build: ended after 0.0")
+    assert lines[1].endswith(" s: 6 models, 41 tests passed, 0 warned, 0 failed, 0 skipped")
+    assert lines[3].startswith("build: failed after 0.0")
+    assert "model attempts: division by zero" in lines[3]
+
+
+def test_two_databases_of_one_state_folder_share_no_working_files(
+    settings: Settings, parties: Parties
+) -> None:
+    assert settings.warehouse is not None
+    first = make_run(settings)
+    second = make_run(replace(settings, warehouse=replace(settings.warehouse, dbname="grader_two")))
+    first.ingest(WINDOW)
+    (parties.work_dirs[0] / "waiting").write_text("of the first database")
+    second.ingest(WINDOW)
+    first.ingest(WINDOW)
+    one, two, again = parties.work_dirs
+    assert one == again
+    assert one.parent == two.parent == settings.state_dir / "ingest"
+    assert one not in (two, *two.parents)
+    assert two not in one.parents
+    assert [path.name for path in one.iterdir()] == ["waiting"]
+    assert list(two.iterdir()) == []
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (one, two)} == {0o700}
+
+
+def test_working_folders_are_named_by_their_database_and_by_no_other(tmp_path: Path) -> None:
+    places = [
+        ("db.example", 5432, "grader"),
+        ("db.example", 5433, "grader"),
+        ("db.example", 5432, "GRADER"),
+        ("db", 5432, "grader.example"),
+        ("/tmp/a folder/run", 5432, "../../etc"),
+        ("/tmp/a_folder/run", 5432, "../../etc"),
+        ("::1", 5432, "grader:5432"),
+        ("x" * 300, 5432, "д" * 63),
+        ("x" * 301, 5432, "д" * 63),
+    ]
+    folders = [work_folder(tmp_path, Warehouse(host, port, name, "elt")) for host, port, name in places]
+    assert len({str(folder).lower() for folder in folders}) == len(places)
+    assert {folder.parent for folder in folders} == {tmp_path / "ingest"}
+    assert folders[0].name.startswith("grader@db.example_5432-")
+    assert max(len(folder.name) for folder in folders) < 80
+    same = Warehouse("db.example", 5432, "grader", "another account", "with a password")
+    assert work_folder(tmp_path, same) == folders[0]
