@@ -31,7 +31,8 @@ def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
                     super().execute(statement)
                     continue
                 super().execute(f"explain (analyze, timing off, format json) {statement.rstrip(' ;')}")
-                counts.append(_rows(self.fetchone()[0][0]["Plan"]))
+                (((explained,),),) = self.fetchall()
+                counts.append(_rows(explained["Plan"]))
 
     with monkeypatch.context() as patch:
         patch.setattr(one_transaction, "Cursor", Explaining)
