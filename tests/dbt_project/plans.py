@@ -41,4 +41,5 @@ def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 def _rows(step: dict[str, Any]) -> int:
     dropped = sum(step.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter", "Index Recheck"))
-    return round((step["Actual Rows"] + dropped) * step["Actual Loops"]) + sum(map(_rows, step.get("Plans", ())))
+    own: float = (step["Actual Rows"] + dropped) * step["Actual Loops"]
+    return round(own) + sum(map(_rows, step.get("Plans", ())))

@@ -10,10 +10,10 @@
 with loads as (
 
     select * from {{ ref('stg_grader__loads') }}
-    {%- if adds_to_itself() %}
+    {% if adds_to_itself() %}
 
     where _dlt_load_id not in (select known._dlt_load_id from {{ this }} as known)
-    {%- endif %}
+    {% endif %}
 
 ),
 

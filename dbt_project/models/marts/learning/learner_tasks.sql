@@ -17,7 +17,7 @@ with attempts as not materialized (
 
 ),
 
-{%- if adds_to_itself() %}
+{% if adds_to_itself() %}
 
 changed as (
 
@@ -30,7 +30,7 @@ changed as (
     where record_no > {{ last_record_no() }}
 
 ),
-{%- endif %}
+{% endif %}
 
 -- all attempts of the pairs of learner and task with a new or corrected one
 attempts_of_pairs as not materialized (
@@ -38,12 +38,12 @@ attempts_of_pairs as not materialized (
     select attempts.*
 
     from attempts
-    {%- if adds_to_itself() %}
+    {% if adds_to_itself() %}
 
     inner join changed
         on attempts.user_id = changed.user_id
         and attempts.task_id = changed.task_id
-    {%- endif %}
+    {% endif %}
 
 ),
 
