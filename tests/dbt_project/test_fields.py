@@ -47,7 +47,8 @@ def test_the_warning_names_the_field(models: Models) -> None:
     (warning,) = [result for result in models.build().tests.results if result.name == TEST]
     assert warning.status == "warn"
     (row,) = warning.sample
-    assert "score" in row and "new" in row, row
+    assert "score" in row
+    assert "new" in row
 
 
 def test_what_is_no_object_has_no_fields(models: Models) -> None:
