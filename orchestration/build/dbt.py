@@ -126,7 +126,7 @@ class Dbt:
         if reason:
             logger.info("build: rebuilding from raw: %s", reason)
             arguments.append("--full-refresh")
-        manifest = self._invoke(["parse"])
+        manifest = self._invoke(["parse", "--no-write-json"])
         if not manifest.success:
             raise StageError(f"dbt could not read the project: {_cause(manifest)}")
         _refuse_hooks_outside(manifest.result)
