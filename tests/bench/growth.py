@@ -102,7 +102,7 @@ def _days(
 def _refreshes(costs: Growth) -> Section:
     found = {attempts: middle(list_) for attempts, list_ in costs.refresh.items()}
     rows = [
-        [name, *cells(cost), f"{attempts / cost.seconds:,.0f}", times]
+        [f"{name} of {attempts:,}", *cells(cost), f"{attempts / cost.seconds:,.0f}", times]
         for name, times, group in (
             ("full refresh", str(ROUNDS), found),
             ("first build", "1", costs.first_build),
