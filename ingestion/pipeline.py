@@ -47,10 +47,10 @@ class Pace:
 
     slice_length: timedelta = DAY
     threads: int = 3
-    ahead: int = 32
-    waiting_most: int = 128 * _MIB
-    batch_bytes: int = 16 * _MIB
-    batch_bytes_most: int = 192 * _MIB
+    ahead: int = 48
+    waiting_most: int = 192 * _MIB
+    batch_bytes: int = 64 * _MIB
+    batch_bytes_most: int = 256 * _MIB
     batch_seconds: float = 60
 
 
