@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,7 +118,7 @@ def ingest(
                     records_fetched += sum(answer.records for answer in answers)
                     progress(Progress(report.slices, ahead.taken, records_fetched, report.fetched))
                 check()
-                report.load_ids.append(load(warehouse, batch, work_dir))
+                report.load_ids.append(load(warehouse, batch, work_dir, partial(ahead.release, batch)))
                 with warehouse.session() as cursor:
                     raw.set_watermark(cursor)
                 report.slices_loaded = ahead.taken
@@ -203,9 +204,14 @@ class _FetchAhead:
             return None
         with self._changed:
             self.taken += 1
-            self._waiting -= _size(answers)
             self._changed.notify_all()
         return answers
+
+    def release(self, answers: Sequence[Fetched]) -> None:
+        """Let others be fetched in the place of these, whose files are gone."""
+        with self._changed:
+            self._waiting -= _size(answers)
+            self._changed.notify_all()
 
     def _fetch(self, number: int, window: Window, asked: Window, round_id: str) -> list[Fetched]:
         with self._changed:

@@ -26,7 +26,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -170,10 +170,16 @@ def write_csv(path: Path, answers: Iterable[Fetched], load_id: str) -> None:
                 while chunk := waiting.read(_BYTES_AT_ONCE):
                     rows.write(chunk.replace(SEPARATOR, row_end + b'"'))
             rows.write(row_end)
+            answer.file.unlink()
 
 
-def load(warehouse: Warehouse, answers: list[Fetched], work_dir: Path) -> str:
-    """Load the answers as one load and remove their files; returns its id. Raises LoadError."""
+def load(
+    warehouse: Warehouse, answers: list[Fetched], work_dir: Path, prepared: Callable[[], None] = lambda: None
+) -> str:
+    """Load the answers as one load; returns its id. Raises LoadError.
+
+    `prepared` is called when their files are gone and only PostgreSQL is left to do its part.
+    """
     began = time.monotonic()
     csv_file = work_dir / "attempts.csv"
     failure: BaseException | None = None
@@ -187,15 +193,16 @@ def load(warehouse: Warehouse, answers: list[Fetched], work_dir: Path) -> str:
                 ),
                 dataset_name=SCHEMA,
             )
-            load_id = pipeline.run(grader(answers, csv_file)).loads_ids[0]
+            pipeline.extract(grader(answers, csv_file))
+            pipeline.normalize()
+            prepared()
+            load_id = pipeline.load().loads_ids[0]
     except Exception as error:  # noqa: BLE001 dlt's own hold the URL with the password
         failure = _load_failure(warehouse, work_dir, error)
         # What dlt keeps of a failed load holds records.
         shutil.rmtree(work_dir / NAME, ignore_errors=True)
     finally:
         csv_file.unlink(missing_ok=True)
-        for answer in answers:
-            answer.file.unlink(missing_ok=True)
     if failure is not None:
         raise failure
     log.info(
