@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING
 
 from ingestion import raw
 from ingestion.api import GraderApi
+from ingestion.batches import Fetched, put_aside
 from ingestion.errors import ApiError, CancelledError, IngestionError, LoadError
-from ingestion.source import Fetched, load, put_aside
 from ingestion.windows import DAY, Window, slices
 
 if TYPE_CHECKING:
@@ -111,6 +111,9 @@ def ingest(
     work_dir.chmod(0o700)
     try:
         with closing(_FetchAhead(api, todo, waiting, pace)) as ahead:
+            # It takes half a second to import dlt, in which the first days are fetched.
+            from ingestion.source import load
+
             while not ahead.is_exhausted:
                 batch: list[Fetched] = []
                 for answers in _next_batch(ahead, pace):

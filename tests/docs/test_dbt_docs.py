@@ -17,7 +17,8 @@ import pytest
 from dbt.cli.main import dbtRunner
 
 from ingestion import raw
-from ingestion.source import Fetched, load
+from ingestion.batches import Fetched
+from ingestion.source import load
 from ingestion.warehouse import Warehouse
 from ingestion.windows import Window
 from orchestration.build.dbt import PROJECT, dbt_environment
