@@ -13,8 +13,7 @@ import urllib3
 from ingestion.errors import causes
 
 RETRIED = frozenset({408, 425, 429})
-HALVED_AT_ONCE = frozenset({400, 413, 414, 422})
-HALVED_AFTER_RETRIES = frozenset({408, 500, 502, 503, 504})
+HALVED = frozenset({400, 408, 413, 414, 422, 500, 502, 503, 504})
 _ADVICE = {
     400: "see whether the API's parameters have changed",
     401: "check API_CLIENT and API_CLIENT_KEY",
@@ -61,7 +60,7 @@ def of_status(code: int, retry_after: str | None, now: datetime) -> Fault:
         code,
         advice,
         retry=again,
-        halve=code in HALVED_AT_ONCE or code in HALVED_AFTER_RETRIES,
+        halve=code in HALVED,
         wait=seconds_to_wait(retry_after, now) if code in (429, 503) else None,
     )
 
@@ -87,16 +86,9 @@ def of_exception(error: requests.RequestException | urllib3.exceptions.HTTPError
         chain, urllib3.exceptions.TimeoutError, TimeoutError
     ):
         return timed_out("it sent nothing for too long")
-    broken = (
-        requests.exceptions.ConnectionError,
-        requests.exceptions.ChunkedEncodingError,
-        requests.exceptions.ContentDecodingError,
-        urllib3.exceptions.HTTPError,
-        OSError,
-    )
-    if isinstance(error, broken) and not isinstance(error, ValueError):
-        return Fault("the connection broke before the answer was whole", retry=True, halve=True)
-    return Fault("the request could not be made", advice="check API_URL")
+    if isinstance(error, ValueError):
+        return Fault("the request could not be made", advice="check API_URL")
+    return Fault("the connection broke before the answer was whole", retry=True, halve=True)
 
 
 def timed_out(text: str) -> Fault:

@@ -18,14 +18,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingestion import raw
 from ingestion.api import GraderApi
+from ingestion.batches import Fetched, put_aside
 from ingestion.errors import ApiError, CancelledError, IngestionError, LoadError
-from ingestion.source import Fetched, load, put_aside
 from ingestion.windows import DAY, Window, slices
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ class Pace:
 
     slice_length: timedelta = DAY
     threads: int = 3
-    ahead: int = 32
-    waiting_most: int = 128 * _MIB
-    batch_bytes: int = 16 * _MIB
-    batch_bytes_most: int = 192 * _MIB
+    ahead: int = 48
+    waiting_most: int = 192 * _MIB
+    batch_bytes: int = 64 * _MIB
+    batch_bytes_most: int = 256 * _MIB
     batch_seconds: float = 60
 
 
@@ -110,6 +111,9 @@ def ingest(
     work_dir.chmod(0o700)
     try:
         with closing(_FetchAhead(api, todo, waiting, pace)) as ahead:
+            # It takes half a second to import dlt, in which the first days are fetched.
+            from ingestion.source import load
+
             while not ahead.is_exhausted:
                 batch: list[Fetched] = []
                 for answers in _next_batch(ahead, pace):
@@ -117,7 +121,7 @@ def ingest(
                     records_fetched += sum(answer.records for answer in answers)
                     progress(Progress(report.slices, ahead.taken, records_fetched, report.fetched))
                 check()
-                report.load_ids.append(load(warehouse, batch, work_dir))
+                report.load_ids.append(load(warehouse, batch, work_dir, partial(ahead.release, batch)))
                 with warehouse.session() as cursor:
                     raw.set_watermark(cursor)
                 report.slices_loaded = ahead.taken
@@ -203,9 +207,14 @@ class _FetchAhead:
             return None
         with self._changed:
             self.taken += 1
-            self._waiting -= _size(answers)
             self._changed.notify_all()
         return answers
+
+    def release(self, answers: Sequence[Fetched]) -> None:
+        """Let others be fetched in the place of these, whose files are gone."""
+        with self._changed:
+            self._waiting -= _size(answers)
+            self._changed.notify_all()
 
     def _fetch(self, number: int, window: Window, asked: Window, round_id: str) -> list[Fetched]:
         with self._changed:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ingestion.errors import WarehouseError
 from ingestion.windows import Window, missing, union
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 SCHEMA = "raw"
 # PostgreSQL numbers the rows of raw.attempts as they come in: by load, answer, and place in the answer.
-_TABLES = {
+TABLES = {
     "attempts": {
         "record": "jsonb not null",
         "fetched_at": "timestamptz not null default now()",
@@ -144,8 +144,7 @@ def _remove_unfinished(cursor: Cursor) -> int:
     only when an unfinished load in `raw.fetches` has none of these.
     """
     whole = set(_completed_loads(cursor))
-    cursor.execute("select coalesce(max(record_no), 0) from raw.watermark")
-    watermark = cursor.fetchall()[0][0]
+    watermark = _value(cursor, "select coalesce(max(record_no), 0) from raw.watermark")
     cursor.execute("select distinct _dlt_load_id from raw.attempts where record_no > %s", (watermark,))
     broken = {load_id for (load_id,) in cursor.fetchall()} - whole
     removed = _delete_attempts(cursor, broken, watermark) if broken else 0
@@ -177,15 +176,16 @@ def _delete_attempts(cursor: Cursor, load_ids: set[str], after: int) -> int:
 def set_watermark(cursor: Cursor) -> None:
     """Note that every record there is now belongs to a completed load."""
     cursor.execute(
-        "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('raw.attempts', 'record_no')), 0)"
+        """
+        update raw.watermark set record_no = last
+        from coalesce(pg_sequence_last_value(pg_get_serial_sequence('raw.attempts', 'record_no')), 0) as last
+        where record_no <> last
+        """
     )
-    last = cursor.fetchall()[0][0]
-    cursor.execute("update raw.watermark set record_no = %s where record_no <> %s", (last, last))
 
 
 def _check_encoding(cursor: Cursor) -> None:
-    cursor.execute("show server_encoding")
-    encoding = cursor.fetchall()[0][0]
+    encoding = _value(cursor, "show server_encoding")
     if encoding != "UTF8":
         raise WarehouseError(
             f"The database's encoding is {encoding}, which can't hold every record. "
@@ -195,13 +195,12 @@ def _check_encoding(cursor: Cursor) -> None:
 
 def _create(cursor: Cursor) -> None:
     # `create … if not exists` would want the privilege to create even where nothing is to be done.
-    cursor.execute("select to_regnamespace(%s) is null", (SCHEMA,))
-    if cursor.fetchall()[0][0]:
+    if _value(cursor, "select to_regnamespace(%s) is null", SCHEMA):
         cursor.execute(f"create schema {SCHEMA}")
     if _exists(cursor, _OLD_WATERMARK) and not _exists(cursor, "watermark"):
         cursor.execute(f"alter table {SCHEMA}.{_OLD_WATERMARK} rename to watermark")
     is_renumbered = False
-    for table, columns in _TABLES.items():
+    for table, columns in TABLES.items():
         is_new = not _exists(cursor, table)
         if is_new:
             cursor.execute(f"create table {SCHEMA}.{table} ()")
@@ -218,14 +217,12 @@ def _create(cursor: Cursor) -> None:
         cursor.execute(
             f"create index {_INDEX} on {SCHEMA}.attempts using brin (record_no) with (autosummarize = on)"
         )
-    cursor.execute("select count(*) from raw.watermark")
-    if not cursor.fetchall()[0][0]:
+    if not _value(cursor, "select count(*) from raw.watermark"):
         cursor.execute("insert into raw.watermark (record_no) values (0)")
     if is_renumbered:
         # The marts go by the records' numbers, and those they have seen are gone.
         cursor.execute("update raw.watermark set record_no = 0")
-        cursor.execute("select exists (select from raw.attempts)")
-        if cursor.fetchall()[0][0]:
+        if _value(cursor, "select exists (select from raw.attempts)"):
             log.warning(
                 "The records in raw.attempts had no numbers (record_no) and were given new ones."
                 " What to do: `make build FULL_REFRESH=1` once, so that the marts go by the new ones."
@@ -233,5 +230,9 @@ def _create(cursor: Cursor) -> None:
 
 
 def _exists(cursor: Cursor, relation: str) -> bool:
-    cursor.execute("select to_regclass(%s) is not null", (f"{SCHEMA}.{relation}",))
-    return bool(cursor.fetchall()[0][0])
+    return bool(_value(cursor, "select to_regclass(%s) is not null", f"{SCHEMA}.{relation}"))
+
+
+def _value(cursor: Cursor, statement: str, *values: str) -> Any:
+    cursor.execute(statement, values or None)
+    return cursor.fetchall()[0][0]

@@ -26,23 +26,19 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import dlt
 import psycopg2
 
-from ingestion.api import Answer
+from ingestion.batches import Fetched, write_csv
 from ingestion.errors import LoadError, causes
-from ingestion.raw import SCHEMA
-from ingestion.records import SEPARATOR
+from ingestion.raw import SCHEMA, TABLES
 from ingestion.redaction import Redactor
 from ingestion.warehouse import Warehouse
-from ingestion.windows import Window
 
 log = logging.getLogger(__name__)
 
@@ -65,58 +61,21 @@ _SETTINGS = {
     "LOAD__DELETE_COMPLETED_JOBS": "true",
 }
 
-_ATTEMPTS: dict[str, Any] = {
-    "record": {"data_type": "json", "nullable": False},
-    "fetched_at": {"data_type": "timestamp", "nullable": False},
-    "_dlt_load_id": {"data_type": "text", "nullable": False},
-}
-_INSTANT = {"data_type": "timestamp", "nullable": True}
-_COUNT = {"data_type": "bigint", "nullable": True}
-_FETCHES: dict[str, Any] = {
-    "window_start": _INSTANT,
-    "window_end": _INSTANT,
-    "records": _COUNT,
-    "fetched_at": _INSTANT,
-    "asked_start": _INSTANT,
-    "asked_end": _INSTANT,
-    "round": {"data_type": "text", "nullable": True},
-    "repaired": _COUNT,
-    "kept_as_text": _COUNT,
-}
-_RECORDS_AT_ONCE = 2000
-_BYTES_AT_ONCE = 1 << 20
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """One answer, whose records wait in `file` as CSV fields without the outer quotes, SEPARATOR between.
-
-    `asked` is the whole window asked for, `round` the id of the pass over it, `size` the body's length.
-    """
-
-    window: Window
-    asked: Window
-    round: str
-    fetched_at: datetime
-    file: Path
-    records: int
-    repaired: int
-    kept_as_text: int
-    size: int
+_DATA_TYPES = {"jsonb": "json", "timestamptz": "timestamp", "varchar": "text", "bigint": "bigint"}
 
 
 @dlt.source(name="grader")
 def grader(answers: list[Fetched], csv_file: Path) -> Any:
     """The answers of one load; `csv_file` is written for dlt to import."""
 
-    @dlt.resource(write_disposition="append", columns=_ATTEMPTS)
+    @dlt.resource(write_disposition="append", columns=_columns("attempts"))
     def attempts() -> Iterator[Any]:
         """One row a record, in the order of the answers and of the records in each."""
         write_csv(csv_file, answers, dlt.current.load_package_state()["load_id"])
         if records := sum(answer.records for answer in answers):
             yield dlt.mark.with_file_import(str(csv_file), "csv", records)
 
-    @dlt.resource(write_disposition="append", columns=_FETCHES)
+    @dlt.resource(write_disposition="append", columns=_columns("fetches"))
     def fetches() -> Iterator[Any]:
         """One row an answer: what was asked for, when, and how many records came."""
         for answer in answers:
@@ -135,45 +94,22 @@ def grader(answers: list[Fetched], csv_file: Path) -> Any:
     return attempts, fetches
 
 
-def put_aside(answer: Answer, asked: Window, round_id: str, file: Path) -> Fetched:
-    """Write the answer's records to the new file `file`, where they wait for their load. Raises OSError."""
-    texts = answer.records.texts
-    with file.open("xb") as waiting:
-        for start in range(0, len(texts), _RECORDS_AT_ONCE):
-            if start:
-                waiting.write(SEPARATOR)
-            joined = SEPARATOR.join(texts[start : start + _RECORDS_AT_ONCE])
-            waiting.write(joined.replace(b'"', b'""'))
-    return Fetched(
-        window=answer.window,
-        asked=asked,
-        round=round_id,
-        fetched_at=answer.fetched_at,
-        file=file,
-        records=len(texts),
-        repaired=answer.records.repaired,
-        kept_as_text=answer.records.kept_as_text,
-        size=answer.size,
-    )
+def _columns(table: str) -> Any:
+    """dlt's hints for the columns of a table of the raw schema that a load fills."""
+    return {
+        name: {"data_type": _DATA_TYPES[definition.split()[0]], "nullable": "not null" not in definition}
+        for name, definition in TABLES[table].items()
+        if name not in ("record_no", "_dlt_id")
+    }
 
 
-def write_csv(path: Path, answers: Iterable[Fetched], load_id: str) -> None:
-    """Write all records of `answers` to the new CSV file `path` in their order. Raises OSError."""
-    with path.open("xb") as rows:
-        rows.write(b",".join(name.encode() for name in _ATTEMPTS) + b"\n")
-        for answer in answers:
-            if not answer.records:
-                continue
-            row_end = f'",{answer.fetched_at.isoformat()},{load_id}\n'.encode()
-            rows.write(b'"')
-            with answer.file.open("rb") as waiting:
-                while chunk := waiting.read(_BYTES_AT_ONCE):
-                    rows.write(chunk.replace(SEPARATOR, row_end + b'"'))
-            rows.write(row_end)
+def load(
+    warehouse: Warehouse, answers: list[Fetched], work_dir: Path, prepared: Callable[[], None] = lambda: None
+) -> str:
+    """Load the answers as one load; returns its id. Raises LoadError.
 
-
-def load(warehouse: Warehouse, answers: list[Fetched], work_dir: Path) -> str:
-    """Load the answers as one load and remove their files; returns its id. Raises LoadError."""
+    `prepared` is called when their files are gone and only PostgreSQL is left to do its part.
+    """
     began = time.monotonic()
     csv_file = work_dir / "attempts.csv"
     failure: BaseException | None = None
@@ -187,15 +123,16 @@ def load(warehouse: Warehouse, answers: list[Fetched], work_dir: Path) -> str:
                 ),
                 dataset_name=SCHEMA,
             )
-            load_id = pipeline.run(grader(answers, csv_file)).loads_ids[0]
+            pipeline.extract(grader(answers, csv_file))
+            pipeline.normalize()
+            prepared()
+            load_id = pipeline.load().loads_ids[0]
     except Exception as error:  # noqa: BLE001 dlt's own hold the URL with the password
         failure = _load_failure(warehouse, work_dir, error)
         # What dlt keeps of a failed load holds records.
         shutil.rmtree(work_dir / NAME, ignore_errors=True)
     finally:
         csv_file.unlink(missing_ok=True)
-        for answer in answers:
-            answer.file.unlink(missing_ok=True)
     if failure is not None:
         raise failure
     log.info(
