@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHOWN_TEXTS = frozenset(
-    {"activity_date", "attempt_type", "block_id", "course_key", "rejection_reasons", "reason", "_dlt_load_id"}
+    {
+        *("activity_date", "attempt_type", "block_id", "course_key", "rejection_reasons", "reason"),
+        *("field", "kind", "_dlt_load_id"),
+    }
 )
 """Columns whose texts are shown; the text of every other column might name a learner and is replaced."""
 

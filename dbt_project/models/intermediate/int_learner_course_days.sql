@@ -11,7 +11,8 @@
 
 with attempts as not materialized (
 
-    select * from {{ ref('attempts') }}
+    -- render(): whole under --sample too, or these figures would not add up to the others
+    select * from {{ ref('attempts').render() }}
 
 ),
 
