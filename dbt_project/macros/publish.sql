@@ -150,11 +150,14 @@
 
 
 {#
-  A table that was just filled has no statistics, and the models that read it next would be planned
-  blindly.
+  A table that was just filled has no statistics, or those of when it was empty, and the models that
+  read it next would be planned blindly: one row expected, a nested loop over all of them.
 #}
 {% macro analyze_after_rebuild() -%}
-    {%- if execute and model.config.materialized in ('incremental', 'table') and not adds_to_itself() -%}
-        analyze {{ this }}
+    {%- if execute and model.config.materialized in ('incremental', 'table') -%}
+        {%- set seems_empty = "select reltuples <= 0 from pg_catalog.pg_class where oid = '" ~ this ~ "'::regclass" -%}
+        {%- if flags.FULL_REFRESH or run_query(seems_empty).columns[0].values()[0] -%}
+            analyze {{ this }}
+        {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
