@@ -1,4 +1,6 @@
-"""What every test can use: a PostgreSQL server for each worker, an empty database for each test, a prepared clone."""
+"""What every test can use: a PostgreSQL server for each worker, an empty database for each test, a
+prepared clone.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ _NOT_DURABLE = {
     "shared_buffers": "128MB",
 }
 
-# What makes a test slow: a PostgreSQL server, or a clone to run commands in. Every test of these folders counts as slow, too.
+# What makes a test slow: a PostgreSQL server, or a clone to run commands in. Every test of these
+# folders counts as slow, too.
 _SLOW_FIXTURES = {"server", "clone", "demo"}
 _SLOW_FOLDERS = {"embedded", "end_to_end", "faults"}
 
@@ -57,7 +60,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """No setting of the developer's reaches a test, and nothing a test does reaches the developer's home."""
+    """No setting of the developer's reaches a test, and nothing a test does reaches the developer's
+    home.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name in [*os.environ]:
             if name in _SETTINGS or name.startswith(_SETTING_GROUPS):
@@ -68,7 +73,9 @@ def _nothing_configured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[No
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, _nothing_configured: None) -> Iterator[Warehouse]:
-    """A server to make databases in, as its superuser: the worker's own, or that of TEST_POSTGRES_URL."""
+    """A server to make databases in, as its superuser: the worker's own, or that of
+    TEST_POSTGRES_URL.
+    """
     if url := os.environ.get("TEST_POSTGRES_URL"):
         yield _from_url(url)
         return
@@ -99,7 +106,9 @@ def temporary_database(server: Warehouse) -> Iterator[Warehouse]:
 
 @pytest.fixture(scope="session")
 def prepared(server: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreparedProcess]:
-    """A clone in which commands start at once, with its database; a worker's tests share it and reset it."""
+    """A clone in which commands start at once, with its database; a worker's tests share it and
+    reset it.
+    """
     warehouse = replace(server, dbname=f"commands_{secrets.token_hex(6)}")
     prepared = PreparedProcess(make_clone(tmp_path_factory.mktemp("prepared") / "a clone"), server, warehouse)
     try:

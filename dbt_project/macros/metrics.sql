@@ -53,7 +53,7 @@
 {% macro has_no_earlier_day(activity) -%}
     not exists (
         select 1
-        from {{ ref('int_learner_course_days') }} as earlier
+        from {{ ref('int_learner_course_days').render() }} as earlier
         where earlier.user_id = {{ activity }}.user_id
             and earlier.activity_date < {{ activity }}.activity_date
     )

@@ -37,7 +37,9 @@ NO_RECEIPTS = "there are no receipts yet"
 
 @dataclass(frozen=True)
 class Build:
-    """What a build did: models built, tests run, what stopped it, if anything; `results` are dbt's own."""
+    """What a build did: models built, tests run, what stopped it, if anything; `results` are dbt's
+    own.
+    """
 
     models: int
     tests: TestCounts
@@ -46,7 +48,9 @@ class Build:
 
 
 def dbt_environment(warehouse: Warehouse, zone: ZoneInfo) -> dict[str, str]:
-    """The variables that `dbt_project/profiles.yml` and the models read; the password has dbt's own prefix for secrets."""
+    """The variables that `dbt_project/profiles.yml` and the models read; the password has dbt's own
+    prefix for secrets.
+    """
     analyst = re.sub(r"\W+", "_", _user().lower())
     return {
         "GRADER_DBT_HOST": warehouse.host,
@@ -63,10 +67,11 @@ def dbt_environment(warehouse: Warehouse, zone: ZoneInfo) -> dict[str, str]:
 
 
 def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | None:
-    """Why the marts in the schema `marts` have to be rebuilt from raw, or None when a build can add to them.
+    """Why the marts in the schema `marts` have to be rebuilt from raw, or None when a build can
+    add to them.
 
-    Their receipts say with which rules and days of which zone they were built; without receipts it is NO_RECEIPTS. Raises
-    WarehouseError.
+    Their receipts say with which rules and days of which zone they were built; without receipts
+    it is NO_RECEIPTS. Raises WarehouseError.
     """
     rules = str(yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]["rules_version"])
     with warehouse.session() as cursor:
@@ -100,11 +105,13 @@ class Dbt:
     def build(
         self, full_refresh: bool = False, before_publishing: Callable[[], None] = lambda: None
     ) -> Build:
-        """Build and test every model of production, in one transaction; failures are part of the result, not raised.
+        """Build and test every model of production, in one transaction; failures are part of the
+        result, not raised.
 
-        Others see what was built once every test has passed, everything at once; after a failure they keep what they had.
-        Rebuilds from raw when asked to (`full_refresh`), or when the marts were built with other rules or another zone.
-        `before_publishing` may raise to stop that. Raises StageError when dbt cannot even start, or the database is lost.
+        Others see what was built once every test has passed, everything at once; after a failure
+        they keep what they had. Rebuilds from raw when asked to (`full_refresh`), or when the
+        marts were built with other rules or another zone. `before_publishing` may raise to stop
+        that. Raises StageError when dbt cannot even start, or the database is lost.
         """
         problem = ""
         try:
@@ -113,7 +120,8 @@ class Dbt:
             problem = str(error)
         if problem:
             raise StageError(f"The build could not start. {problem}")
-        # Unit tests judge the code, not the data: they belong to `make test`. One thread, because there is one session.
+        # Unit tests judge the code, not the data: they belong to `make test`. One thread, because
+        # there is one session.
         arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", "1"]
         if reason:
             logger.info("build: rebuilding from raw: %s", reason)
@@ -138,7 +146,9 @@ class Dbt:
         raise StageError(f"The build failed. {problem} {published}.")
 
     def _build(self, arguments: list[str], manifest: Any, session: Session) -> Build:
-        """Run the build inside the session. Raises StageError when it can't be published although no node failed."""
+        """Run the build inside the session. Raises StageError when it can't be published although
+        no node failed.
+        """
         result = self._invoke(arguments, manifest)
         if session.closed:
             raise StageError(
@@ -164,7 +174,9 @@ class Dbt:
         return str(compiled.results[0].node.compiled_code)
 
     def docs(self) -> Path:
-        """Generate the docs site, with everything in one file. Returns that file's path. Raises StageError."""
+        """Generate the docs site, with everything in one file. Returns that file's path. Raises
+        StageError.
+        """
         result = self._invoke(["docs", "generate", "--static"])
         if not result.success:
             raise StageError(f"dbt could not generate the docs: {_cause(result)}")
@@ -198,7 +210,8 @@ def _refuse_hooks_outside(manifest: Any) -> None:
     if outside:
         raise StageError(
             f"A build is one transaction, so hooks can't run before or after it: {'; '.join(outside)}. "
-            "Nothing was built. Let the hook run inside (`transaction: true`), or run its statement by a job of its own."
+            "Nothing was built. Let the hook run inside (`transaction: true`), or run its statement by a "
+            "job of its own."
         )
 
 
@@ -216,7 +229,9 @@ def _cause(result: dbtRunnerResult) -> str:
 
 
 def _log_event(event: Any) -> None:
-    """Pass on what an engineer wants in the log: one line for each model and test, and every warning and error."""
+    """Pass on what an engineer wants in the log: one line for each model and test, and every
+    warning and error.
+    """
     name, level, message = event.info.name, event.info.level, event.info.msg.strip()
     if name in ("LogModelResult", "LogTestResult", "LogHookEndLine") and level == "info":
         logger.info("dbt: %s", message)

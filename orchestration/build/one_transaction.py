@@ -1,8 +1,9 @@
-"""A whole dbt build in one transaction: others see what it made all at once, after its tests, or not at all.
+"""A whole dbt build in one transaction: others see what it made all at once, after its tests, or
+not at all.
 
-dbt gives each model a connection and a transaction of its own. Here every connection it opens is one session of
-ours, on which dbt's commits and rollbacks work on a savepoint. Of dbt only the method that opens a connection is
-replaced.
+dbt gives each model a connection and a transaction of its own. Here every connection it opens is
+one session of ours, on which dbt's commits and rollbacks work on a savepoint. Of dbt only the
+method that opens a connection is replaced.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 _COMMIT_AT_THE_END = re.compile(
     r"(?:\A(?:\s|/\*.*?\*/)*|;\s*)commit(?:\s+(?:work|transaction))?\s*;?\s*\Z", re.IGNORECASE | re.DOTALL
 )
-# What may end a transaction anywhere else; `end` also ends a function's body, and `rollback` goes to savepoints.
+# What may end a transaction anywhere else; `end` also ends a function's body, and `rollback` goes
+# to savepoints.
 _MAY_END = re.compile(r"\b(?:commit|end|rollback|abort)\b", re.IGNORECASE)
 _NODE = re.compile(r'"node_id": "([^"]+)"')
 _NEXT_SAVEPOINT = "release savepoint of_dbt; savepoint of_dbt"
@@ -33,9 +35,9 @@ class TransactionLostError(psycopg2.InternalError):
 
     def __init__(self, node: str) -> None:
         super().__init__(
-            f"{node} ended the build's transaction by a commit or rollback of its own inside a statement. What was built "
-            "before a commit is visible; nothing more is published. Remove that statement, or the package that sends it, "
-            "then run again."
+            f"{node} ended the build's transaction by a commit or rollback of its own inside a statement. "
+            "What was built before a commit is visible; nothing more is published. Remove that statement, "
+            "or the package that sends it, then run again."
         )
         self.node = node
 
@@ -68,7 +70,8 @@ class Cursor(cursor):
 class Session(connection):
     """The build's only connection.
 
-    `commit`, `rollback` and `close` are dbt's and end nothing; `publish` and `discard` end the transaction.
+    `commit`, `rollback` and `close` are dbt's and end nothing; `publish` and `discard` end the
+    transaction.
     """
 
     lost: TransactionLostError | None = None
@@ -118,7 +121,9 @@ class Session(connection):
 
     @property
     def can_publish(self) -> bool:
-        """Whether a commit would keep the build; of a broken transaction the server takes it, too, and undoes everything."""
+        """Whether a commit would keep the build; of a broken transaction the server takes it, too,
+        and undoes everything.
+        """
         return (
             not self.closed
             and self.lost is None
@@ -136,10 +141,11 @@ class Session(connection):
 
 @contextmanager
 def one_transaction(warehouse: Warehouse) -> Iterator[Session]:
-    """Let every connection that dbt opens inside the block be one session, which the block is given and publishes.
+    """Let every connection that dbt opens inside the block be one session, which the block is
+    given and publishes.
 
-    dbt must use one thread. What has not been published by the end is undone. Raises psycopg2.OperationalError when the
-    database can't be reached.
+    dbt must use one thread. What has not been published by the end is undone. Raises
+    psycopg2.OperationalError when the database can't be reached.
     """
     # Loads the adapter only where dbt is used: commands that don't need it shouldn't wait for it.
     from dbt.adapters.postgres.connections import PostgresConnectionManager

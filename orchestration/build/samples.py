@@ -1,4 +1,6 @@
-"""What a failing data test found: a few rows for the mail, naming no learner, and the table of dbt's `store_failures`."""
+"""What a failing data test found: a few rows for the mail, naming no learner, and the table of
+dbt's `store_failures`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHOWN_TEXTS = frozenset(
-    {"activity_date", "attempt_type", "block_id", "course_key", "rejection_reasons", "reason", "_dlt_load_id"}
+    {
+        *("activity_date", "attempt_type", "block_id", "course_key", "rejection_reasons", "reason"),
+        *("field", "kind", "_dlt_load_id"),
+    }
 )
 """Columns whose texts are shown; the text of every other column might name a learner and is replaced."""
 
@@ -35,17 +40,20 @@ _SAFE_TEXT = re.compile(r"[\w .,:+@/{}\"-]{0,200}")
 
 
 def sample_rows(session: Connection, query: str, limit: int = 3) -> tuple[str, ...]:
-    """Up to `limit` rows that `query` (a failing test's compiled SQL) finds, as `column=value` texts.
+    """Up to `limit` rows that `query` (a failing test's compiled SQL) finds, as `column=value`
+    texts.
 
-    `session` is the one the test has run in: others can't see yet what it looked at. Its transaction stays as it was. Equal
-    hidden values get equal names (`user_id 1`). A query that fails or takes over 10 seconds gives no rows: the mail about a
-    failure does not fail for want of a sample.
+    `session` is the one the test has run in: others can't see yet what it looked at. Its
+    transaction stays as it was. Equal hidden values get equal names (`user_id 1`). A query that
+    fails or takes over 10 seconds gives no rows: the mail about a failure does not fail for want
+    of a sample.
     """
     try:
         with session.cursor() as cursor:
             cursor.execute("savepoint samples; set local statement_timeout = '10s'")
             try:
-                cursor.execute(f"select * from (\n{query}\n) as failing limit {int(limit)}")  # noqa: S608 - dbt's own SQL
+                rows = f"select * from (\n{query}\n) as failing limit {int(limit)}"  # noqa: S608 dbt's own SQL
+                cursor.execute(rows)
                 names = [column.name for column in cursor.description or ()]
                 return masked(names, cursor.fetchall())
             finally:
@@ -58,7 +66,9 @@ def sample_rows(session: Connection, query: str, limit: int = 3) -> tuple[str, .
 
 @dataclass(frozen=True)
 class StoredFailures:
-    """The table that dbt made of a failing test: schema, quoted name, columns as DDL, rows for COPY."""
+    """The table that dbt made of a failing test: schema, quoted name, columns as DDL, rows for
+    COPY.
+    """
 
     schema: str
     table: str
@@ -67,7 +77,9 @@ class StoredFailures:
 
 
 def stored_failures(session: Session, results: Iterable[Any]) -> list[StoredFailures]:
-    """Read the tables of the failing tests with `store_failures`, before the build's transaction takes them back."""
+    """Read the tables of the failing tests with `store_failures`, before the build's transaction
+    takes them back.
+    """
     found = []
     for result in results:
         node = result.node
@@ -75,7 +87,8 @@ def stored_failures(session: Session, results: Iterable[Any]) -> list[StoredFail
             rows = io.BytesIO()
             with session.cursor() as cursor:
                 cursor.execute(
-                    "select string_agg(format('%%I %%s', attname, format_type(atttypid, atttypmod)), ', ' order by attnum)"
+                    "select string_agg("
+                    "format('%%I %%s', attname, format_type(atttypid, atttypmod)), ', ' order by attnum)"
                     " from pg_catalog.pg_attribute where attrelid = %s::regclass and attnum > 0",
                     (node.relation_name,),
                 )
@@ -98,7 +111,9 @@ def keep_failures(warehouse: Warehouse, failures: Iterable[StoredFailures]) -> N
 
 
 def masked(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str, ...]:
-    """Each row as `column=value, …`; numbers, verdicts and times as they are, texts only of `SHOWN_TEXTS`."""
+    """Each row as `column=value, …`; numbers, verdicts and times as they are, texts only of
+    `SHOWN_TEXTS`.
+    """
     seen: dict[tuple[str, str], str] = {}
     return tuple(
         ", ".join(f"{name}={_shown(name, value, seen)}" for name, value in zip(names, row, strict=True))

@@ -31,7 +31,8 @@ def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
                     super().execute(statement)
                     continue
                 super().execute(f"explain (analyze, timing off, format json) {statement.rstrip(' ;')}")
-                counts.append(_rows(self.fetchone()[0][0]["Plan"]))
+                (((explained,),),) = self.fetchall()
+                counts.append(_rows(explained["Plan"]))
 
     with monkeypatch.context() as patch:
         patch.setattr(one_transaction, "Cursor", Explaining)
@@ -40,4 +41,5 @@ def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 def _rows(step: dict[str, Any]) -> int:
     dropped = sum(step.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter", "Index Recheck"))
-    return round((step["Actual Rows"] + dropped) * step["Actual Loops"]) + sum(map(_rows, step.get("Plans", ())))
+    own: float = (step["Actual Rows"] + dropped) * step["Actual Loops"]
+    return round(own) + sum(map(_rows, step.get("Plans", ())))

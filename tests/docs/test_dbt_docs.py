@@ -21,8 +21,8 @@ from tests.dbt_project.warehouse import Models
 
 KEY_TESTS = {"unique", "unique_by_index", "one_row"}
 PUBLISHED = {"attempts", "rejected_attempts", "load_receipts", "learner_tasks", "daily_metrics", "as_of"}
-# What descriptions name although the project's code does not: an analyst's model and schema, a word of an explanation.
-NAMED_ELSEWHERE = {"my_model", "dev_me_marts", "kinds"}
+# What descriptions name although the project's SQL does not: a file, a config, an analyst's model and schema, a word.
+NAMED_ELSEWHERE = {"dbt_project", "event_time", "my_model", "dev_me_marts", "kinds"}
 
 
 @dataclass
@@ -263,7 +263,9 @@ def _without_examples(text: str) -> str:
 def _words_of_the_code(manifest: dict[str, Any]) -> set[str]:
     """Every name in the SQL of the project, comments left out, and in what dbt knows of it."""
     comments = re.compile(r"{#.*?#}|--[^\n]*", re.DOTALL)
-    code = [comments.sub("", path.read_text()) for path in PROJECT.glob("*/**/*.sql")]
+    folders = ("macros", "models", "tests")
+    paths = [path for folder in folders for path in (PROJECT / folder).glob("**/*.sql")]
+    code = [comments.sub("", path.read_text()) for path in paths]
     code.append((PROJECT / "dbt_project.yml").read_text())
     names = [node["name"] for kind in ("nodes", "sources", "macros") for node in manifest[kind].values()]
     columns = [name for node in manifest["sources"].values() for name in node["columns"]]

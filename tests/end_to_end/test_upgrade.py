@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ingestion.warehouse import Warehouse
-from tests.end_to_end.conftest import Clone, rows
+from tests.end_to_end.clone import Clone, rows
 from tests.ingestion.fake_api import FakeApi, attempts
 
 # What version 2 of the rules kept of 627 records of the demo's, in two loads; made by pg_dump.
@@ -21,8 +21,9 @@ MARTS = {
     "rejected_attempts": "rejected_record_id, record, rejection_reasons, first_seen_at",
     "learner_tasks": "user_id, course_key, block_id, unsplit_sourcedid, attempts, runs, submits, first_attempt_at,"
     " last_attempt_at, first_correct_at, first_correct_date, attempts_to_first_correct",
-    "daily_metrics": "activity_date, attempts, runs, submits, graded_submits, correct_submits, success_rate, unique_users,"
-    " attempts_per_user, users_without_correct, avg_attempts_to_first_correct, new_users, unique_users_7d, unique_users_30d",
+    "daily_metrics": "activity_date, attempts, runs, submits, graded_submits, correct_submits, success_rate,"
+    " unique_users, attempts_per_user, users_without_correct, avg_attempts_to_first_correct, new_users,"
+    " unique_users_7d, unique_users_30d",
     "load_receipts": "_dlt_load_id, fetched, accepted, repeated, rejected, rejected_by_reason",
 }
 

@@ -30,6 +30,14 @@
 {%- endmacro %}
 
 
+{# The rules as SQL expressions: each gives its reason, or NULL where it does not apply. #}
+{% macro reasons_that_apply() -%}
+    {%- for reason, condition in rejection_rules() %}
+    case when {{ condition }} then '{{ reason }}' end{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+
 {# True for a text that is missing, blank or longer than `most` characters. #}
 {% macro text_invalid(text_sql, most) -%}
     ({{ text_sql }} is null or {{ is_longer(text_sql, most) }} or {{ is_blank(text_sql) }})

@@ -11,11 +11,12 @@
 
 with attempts as not materialized (
 
-    select * from {{ ref('attempts') }}
+    -- render(): whole under --sample too, or these figures would not add up to the others
+    select * from {{ ref('attempts').render() }}
 
 ),
 
-{%- if is_incremental() %}
+{% if is_incremental() %}
 
 changed as (
 
@@ -28,7 +29,7 @@ changed as (
     where record_no > {{ last_record_no() }}
 
 ),
-{%- endif %}
+{% endif %}
 
 final as (
 
@@ -40,12 +41,12 @@ final as (
         max(attempts.record_no) as record_no
 
     from attempts
-    {%- if is_incremental() %}
+    {% if is_incremental() %}
 
     inner join changed
         on attempts.user_id = changed.user_id
         and attempts.activity_date = changed.activity_date
-    {%- endif %}
+    {% endif %}
 
     group by attempts.user_id, coalesce(attempts.course_key, '(no course)'), attempts.activity_date
 

@@ -2,7 +2,7 @@
 {% test one_row(model) %}
 select count(*) as row_count
 
-from {{ model }}
+from {{ model.render() }}
 
 having count(*) <> 1
 {% endtest %}

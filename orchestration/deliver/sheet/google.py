@@ -17,8 +17,8 @@ from typing import Any, TypeVar
 
 import google.auth.exceptions
 import requests
-from google.auth.transport.requests import AuthorizedSession
 from google.oauth2.service_account import Credentials
+from gspread.http_client import HTTPClient
 
 from ingestion.faults import seconds_to_wait
 from orchestration.deliver import DeliveryError, words
@@ -114,25 +114,25 @@ def _check(api: SpreadsheetApi) -> dict[str, Sheet]:
 
     A search-and-replace for a text that nobody has written needs that right, and replaces nothing.
     """
-    sheets = read_sheets(api.get("", fields=FIELDS))
+    sheets = api.worksheets()
     nothing = {"find": uuid.uuid4().hex, "replacement": "", "matchEntireCell": True, "allSheets": True}
-    api.post(":batchUpdate", requests=[{"findReplace": nothing}])
+    api.change([{"findReplace": nothing}])
     return sheets
 
 
 def _deliver(api: SpreadsheetApi, tables: Tables) -> bool:
     """Bring the spreadsheet to hold `tables`; returns whether anything had to change."""
-    sheets = read_sheets(api.get("", fields=FIELDS))
+    sheets = api.worksheets()
     found = _read(api, tables, sheets)
     room, sheets = sizing(tuple(tables), sheets)
     if room:
-        api.post(":batchUpdate", requests=room)
+        api.change(room)
     data = [write for table in tables if (write := values(table, found.get(table.title, ())))]
     if data:
-        api.post("/values:batchUpdate", valueInputOption="RAW", data=data)
+        api.values_batch_update(api.spreadsheet, {"valueInputOption": "RAW", "data": data})
     formats = [request for table in tables for request in look(table, sheets[table.title])]
     if formats:
-        api.post(":batchUpdate", requests=formats)
+        api.change(formats)
     return bool(room or data or formats)
 
 
@@ -141,11 +141,10 @@ def _read(api: SpreadsheetApi, tables: Tables, sheets: dict[str, Sheet]) -> dict
     present = [table for table in tables if table.title in sheets]
     if not present:
         return {}
-    answer = api.get(
-        "/values:batchGet",
-        ranges=[own_range(table, columns=sheets[table.title].columns) for table in present],
-        valueRenderOption="UNFORMATTED_VALUE",
-        dateTimeRenderOption="SERIAL_NUMBER",
+    answer = api.values_batch_get(
+        api.spreadsheet,
+        [own_range(table, columns=sheets[table.title].columns) for table in present],
+        {"valueRenderOption": "UNFORMATTED_VALUE", "dateTimeRenderOption": "SERIAL_NUMBER"},
     )
     ranges = answer.get("valueRanges", [])
     return {table.title: got.get("values", []) for table, got in zip(present, ranges, strict=True)}
@@ -193,35 +192,36 @@ def read_credentials(path: Path) -> ServiceAccount:
     raise DeliveryError(f"GOOGLE_CREDENTIALS_FILE {path} cannot be used: {problem}")
 
 
-class SpreadsheetApi:
-    """One spreadsheet in the Sheets API.
+class SpreadsheetApi(HTTPClient):
+    """gspread's plain client for one spreadsheet, at the base URL of the settings.
 
     A request is given up when it has waited `timeout` seconds for the other side, or at `deadline`
     (of the monotonic clock).
     """
 
     def __init__(self, google: GoogleSettings, timeout: float, deadline: float) -> None:
-        account = read_credentials(google.credentials_file)
-        self.session: requests.Session = AuthorizedSession(account)  # type: ignore[no-untyped-call]
+        super().__init__(read_credentials(google.credentials_file))
+        self.spreadsheet = google.spreadsheet
         self._base = google.api_url or GOOGLE
-        self._url = f"{self._base}/v4/spreadsheets/{google.spreadsheet}"
-        self._timeout, self._deadline = timeout, deadline
+        self._longest, self._deadline = timeout, deadline
 
-    def get(self, path: str, **parameters: Any) -> dict[str, Any]:
-        """Read what is at `path` below the spreadsheet. Raises RequestFailed."""
-        return self._request("GET", path, params=parameters)
+    def worksheets(self) -> dict[str, Sheet]:
+        """The worksheets by title. Raises RequestFailed."""
+        return read_sheets(self.fetch_sheet_metadata(self.spreadsheet, {"fields": FIELDS}))
 
-    def post(self, path: str, **body: Any) -> dict[str, Any]:
-        """Send `body` as JSON to `path` below the spreadsheet. Raises RequestFailed."""
-        return self._request("POST", path, json=body)
+    def change(self, actions: list[dict[str, Any]]) -> None:
+        """Send requests of a batchUpdate, which takes effect as a whole. Raises RequestFailed."""
+        self.batch_update(self.spreadsheet, {"requests": actions})
 
-    def _request(self, method: str, path: str, **content: Any) -> dict[str, Any]:
-        seconds = max(min(self._timeout, self._deadline - time.monotonic()), 0.1)
+    def request(self, method: str, endpoint: str, **content: Any) -> requests.Response:  # type: ignore[override]
+        """What every method of gspread's client goes through. Raises RequestFailed."""
+        seconds = max(min(self._longest, self._deadline - time.monotonic()), 0.1)
+        url = self._base + endpoint.removeprefix(GOOGLE)
         try:
-            response = self.session.request(method, self._url + path, timeout=seconds, **content)
+            response = self.session.request(method, url, timeout=seconds, **content)
             if response.ok:
-                answer: dict[str, Any] = response.json()
-                return answer
+                response.json()
+                return response
             failure = _refused(response)
         except google.auth.exceptions.RefreshError as error:
             failure = _no_token(error)

@@ -11,7 +11,7 @@ from ingestion.pipeline import Progress
 from orchestration.commands.screen import ingest_progress, show_metrics, show_summary
 from orchestration.summary import Delivery, LoadCounts, RunSummary, Stage, TestCounts, TestResult
 
-PROGRESS = Progress(4, 2, 1, 1_234, 600, None)
+PROGRESS = Progress(4, 2, 1_234, 600)
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ with learner_tasks as (
 
 ),
 
--- a row for each learner and day: of the days to compute, and of the 29 before, which the first of
--- them looks back over
+-- a row for each learner and day to compute, and for the 29 days before, which are looked back over
 activity as (
 
     select

@@ -15,10 +15,8 @@
 
 {#- What a further record of the same attempt can correct. -#}
 {%- set correctable = ['oauth_consumer_key', 'lis_outcome_service_url', 'is_correct'] %}
-{%- set first_record_no = 'corrected.first_record_no' %}
-{%- if adds_to_itself() %}
-    {%- set first_record_no = 'coalesce(known.first_record_no, corrected.first_record_no)' %}
-{%- endif %}
+{%- set first_record_no = 'coalesce(known.first_record_no, corrected.first_record_no)'
+    if adds_to_itself() else 'corrected.first_record_no' %}
 
 with staged as (
 
@@ -69,9 +67,9 @@ final as (
     select
         corrected.attempt_id,
         corrected.user_id,
-        {%- for column in correctable %}
+        {% for column in correctable %}
         corrected.{{ column }},
-        {%- endfor %}
+        {% endfor %}
         corrected.lis_result_sourcedid,
         corrected.attempt_type,
         corrected.created_at,
@@ -83,7 +81,7 @@ final as (
         corrected.record_no
 
     from corrected
-    {%- if adds_to_itself() %}
+    {% if adds_to_itself() %}
 
     left join {{ this }} as known
         on corrected.user_id = known.user_id
@@ -93,7 +91,7 @@ final as (
     where known.attempt_id is null
         or (corrected.{{ correctable | join(', corrected.') }})
         is distinct from (known.{{ correctable | join(', known.') }})
-    {%- endif %}
+    {% endif %}
 
 )
 

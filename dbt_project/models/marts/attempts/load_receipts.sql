@@ -10,10 +10,10 @@
 with loads as (
 
     select * from {{ ref('stg_grader__loads') }}
-    {%- if adds_to_itself() %}
+    {% if adds_to_itself() %}
 
     where _dlt_load_id not in (select known._dlt_load_id from {{ this }} as known)
-    {%- endif %}
+    {% endif %}
 
 ),
 
@@ -30,7 +30,8 @@ staged as not materialized (
 
 attempts as (
 
-    select * from {{ ref('attempts') }}
+    -- render(): whole under --sample too, or these figures would not add up to the others
+    select * from {{ ref('attempts').render() }}
 
 ),
 

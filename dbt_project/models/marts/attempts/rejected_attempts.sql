@@ -32,24 +32,22 @@ arrived as (
 
 first_seen as (
 
-    select distinct on (rejected_record_id)
-        rejected_record_id,
-        rejected_record as record,
-        rejection_reasons,
-        fetched_at as first_seen_at,
-        record_no
+    select distinct on (arrived.rejected_record_id)
+        arrived.rejected_record_id,
+        arrived.rejected_record as record,
+        arrived.rejection_reasons,
+        arrived.fetched_at as first_seen_at,
+        arrived.record_no
 
     from arrived
-    {%- if adds_to_itself() %}
+    {% if adds_to_itself() %}
 
-    where not exists (
-        select 1
-        from {{ this }} as known
-        where known.rejected_record_id = arrived.rejected_record_id
-    )
-    {%- endif %}
+    left join {{ this }} as known on arrived.rejected_record_id = known.rejected_record_id
 
-    order by rejected_record_id, record_no
+    where known.rejected_record_id is null
+    {% endif %}
+
+    order by arrived.rejected_record_id, arrived.record_no
 
 )
 

@@ -12,11 +12,12 @@
 -- `not materialized`: a table that is read twice is read by its indexes, not copied first
 with attempts as not materialized (
 
-    select * from {{ ref('attempts') }}
+    -- render(): whole under --sample too, or these figures would not add up to the others
+    select * from {{ ref('attempts').render() }}
 
 ),
 
-{%- if adds_to_itself() %}
+{% if adds_to_itself() %}
 
 changed as (
 
@@ -29,7 +30,7 @@ changed as (
     where record_no > {{ last_record_no() }}
 
 ),
-{%- endif %}
+{% endif %}
 
 -- all attempts of the pairs of learner and task with a new or corrected one
 attempts_of_pairs as not materialized (
@@ -37,12 +38,12 @@ attempts_of_pairs as not materialized (
     select attempts.*
 
     from attempts
-    {%- if adds_to_itself() %}
+    {% if adds_to_itself() %}
 
     inner join changed
         on attempts.user_id = changed.user_id
         and attempts.task_id = changed.task_id
-    {%- endif %}
+    {% endif %}
 
 ),
 

@@ -74,11 +74,7 @@ judged as (
         *,
         case
             when jsonb_typeof(record) <> 'object' then array['not_an_object']
-            else array_remove(array[
-                {%- for reason, condition in rejection_rules() %}
-                case when {{ condition }} then '{{ reason }}' end{{ ',' if not loop.last }}
-                {%- endfor %}
-            ], null)
+            else array_remove(array[{{ reasons_that_apply() }}], null)
         end as rejection_reasons
 
     from fields

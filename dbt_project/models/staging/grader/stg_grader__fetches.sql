@@ -24,9 +24,9 @@ completed as (
     from fetches
 
     where _dlt_load_id in (select loads._dlt_load_id from loads)
-        {%- if is_incremental() %}
+        {% if is_incremental() %}
         and _dlt_load_id not in (select known._dlt_load_id from {{ this }} as known)
-        {%- endif %}
+        {% endif %}
 
 )
 

@@ -16,9 +16,9 @@ completed as (
     from loads
 
     where status = 0
-        {%- if is_incremental() %}
+        {% if is_incremental() %}
         and load_id not in (select known._dlt_load_id from {{ this }} as known)
-        {%- endif %}
+        {% endif %}
 
 )
 
