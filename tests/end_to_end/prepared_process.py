@@ -49,6 +49,8 @@ def parse_project() -> None:
     warehouse = Warehouse(
         settings["HOST"], int(settings["PORT"]), settings["DB"], settings["USER"], settings["PASSWORD"]
     )
+    # As a command does, for what it writes.
+    os.umask(0o077)
     for _ in range(2):
         Dbt(warehouse, ZoneInfo("Europe/Moscow"), Path(".state").resolve()).compile_inline("select 1")
 
