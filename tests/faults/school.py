@@ -19,12 +19,12 @@ Records = list[tuple[datetime, str]]
 MARTS = {
     "attempts": """
         attempt_id, user_id, oauth_consumer_key, lis_result_sourcedid, lis_outcome_service_url, is_correct,
-        attempt_type, created_at, activity_date, course_key, block_id, learner_task_id,
+        attempt_type, created_at, activity_date, course_key, block_id, task_id,
         row_number() over (order by first_record_no)
     """,
     "rejected_attempts": "rejected_record_id, record, rejection_reasons, first_seen_at is not null",
     "learner_tasks": """
-        learner_task_id, user_id, course_key, block_id, unsplit_sourcedid, attempts, runs, submits, first_attempt_at,
+        user_id, task_id, course_key, block_id, unsplit_sourcedid, attempts, runs, submits, first_attempt_at,
         last_attempt_at, first_correct_at, first_correct_date, attempts_to_first_correct
     """,
     "daily_metrics": """

@@ -23,7 +23,7 @@ from tests.faults.school import WINDOW, difference, marts
 RUNS = 40 if LONG else 5
 # Figures of each mart that a partial one could not have.
 FIGURES = {
-    "attempts": "count(*), count(distinct learner_task_id), count(distinct (user_id, activity_date))",
+    "attempts": "count(*), count(distinct (user_id, task_id)), count(distinct (user_id, activity_date))",
     "rejected_attempts": "count(*), count(distinct rejected_record_id), sum(cardinality(rejection_reasons))",
     "learner_tasks": "count(*), sum(attempts), sum(submits)",
     "daily_metrics": "count(*), sum(attempts), sum(unique_users)",
