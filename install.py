@@ -134,9 +134,7 @@ def uv_variables(settings: Mapping[str, str]) -> dict[str, str]:
     return variables
 
 
-def _run(
-    command: Sequence[str | Path], environment: Mapping[str, str] | None = None, quiet: bool = False
-) -> bool:
+def _run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None, quiet: bool = False) -> bool:
     """Run a command in the repository's root; returns whether it ended well. Its output goes to standard error."""
     output = subprocess.DEVNULL if quiet else sys.stderr
     try:

@@ -82,9 +82,7 @@ def of_exception(error: requests.RequestException | urllib3.exceptions.HTTPError
         return Fault("connecting took too long", advice=network, retry=True)
     if _has(chain, urllib3.exceptions.NewConnectionError):
         return Fault("the connection was refused or its host is unreachable", advice=network, retry=True)
-    if isinstance(error, requests.exceptions.Timeout) or _has(
-        chain, urllib3.exceptions.TimeoutError, TimeoutError
-    ):
+    if isinstance(error, requests.exceptions.Timeout) or _has(chain, urllib3.exceptions.TimeoutError, TimeoutError):
         return timed_out("it sent nothing for too long")
     if isinstance(error, ValueError):
         return Fault("the request could not be made", advice="check API_URL")

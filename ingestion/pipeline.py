@@ -168,9 +168,7 @@ class _FetchAhead:
     request has ended.
     """
 
-    def __init__(
-        self, api: GraderApi, todo: Sequence[tuple[Window, Window, str]], folder: Path, pace: Pace
-    ) -> None:
+    def __init__(self, api: GraderApi, todo: Sequence[tuple[Window, Window, str]], folder: Path, pace: Pace) -> None:
         self._api = api
         self._folder = folder
         self._pace = pace
@@ -180,9 +178,7 @@ class _FetchAhead:
         self._waiting = 0
         self._last = len(todo)
         self._pool = ThreadPool(pace.threads)
-        self._results = [
-            self._pool.apply_async(self._fetch, (number, *item)) for number, item in enumerate(todo)
-        ]
+        self._results = [self._pool.apply_async(self._fetch, (number, *item)) for number, item in enumerate(todo)]
 
     def close(self) -> None:
         """Begin nothing more, and let what is under way end by itself."""

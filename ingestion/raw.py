@@ -214,9 +214,7 @@ def _create(cursor: Cursor) -> None:
             cursor.execute(f"alter table {SCHEMA}.{table} add column {name} {columns[name]}")
         is_renumbered |= table == "attempts" and not is_new and "record_no" not in there
     if not _exists(cursor, _INDEX):
-        cursor.execute(
-            f"create index {_INDEX} on {SCHEMA}.attempts using brin (record_no) with (autosummarize = on)"
-        )
+        cursor.execute(f"create index {_INDEX} on {SCHEMA}.attempts using brin (record_no) with (autosummarize = on)")
     if not _value(cursor, "select count(*) from raw.watermark"):
         cursor.execute("insert into raw.watermark (record_no) values (0)")
     if is_renumbered:

@@ -179,9 +179,7 @@ def _make_storable(body: bytes | bytearray, texts: Sequence[Raw]) -> tuple[Seque
 def _fits_jsonb(text: bytes) -> bool:
     """Whether PostgreSQL's jsonb has room for this JSON: all its numbers, its depth, its size."""
     openers = text.count(b"[") + text.count(b"{")
-    has_suspect_number = _LONG_EXPONENT.search(text) or (
-        len(text) > _MANY_DIGITS and _LONG_NUMBER.search(text)
-    )
+    has_suspect_number = _LONG_EXPONENT.search(text) or (len(text) > _MANY_DIGITS and _LONG_NUMBER.search(text))
     if openers <= DEPTH_MOST and not has_suspect_number and len(text) <= _ALWAYS_FITS:
         return True
     without_strings = _STRING.sub(b'""', _ESCAPE.sub(b"", text))

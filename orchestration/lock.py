@@ -122,8 +122,7 @@ def _acquire(connection: Connection, warehouse: Warehouse, name: str, wait: bool
                 return
             if not wait:
                 raise LockedError(
-                    f"Another run is at work on {warehouse.label}: {_holder(cursor)}. "
-                    "Wait for it, or use --wait."
+                    f"Another run is at work on {warehouse.label}: {_holder(cursor)}. Wait for it, or use --wait."
                 )
             if not announced:
                 logger.info("waiting for another run: %s", _holder(cursor))

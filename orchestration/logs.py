@@ -88,9 +88,7 @@ class Tail(logging.Handler):
         self.lines.append(self.format(record))
 
 
-def configure(
-    folder: Path, retention_days: int, secrets: Iterable[str], verbose: bool = True
-) -> tuple[Tail, Path]:
+def configure(folder: Path, retention_days: int, secrets: Iterable[str], verbose: bool = True) -> tuple[Tail, Path]:
     """Set up logging for this process and remove outdated log files.
 
     `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the

@@ -181,9 +181,7 @@ class Run:
             if figures is not None:
                 self._deliver_sheet(figures)
             self._deliver_mail(figures)
-            words.append(
-                "; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries)
-            )
+            words.append("; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries))
         return EXIT_DONE if all(delivery.ok for delivery in self.summary.deliveries) else EXIT_DELIVERY_FAILED
 
     def _report_failure(self, error: Exception) -> None:

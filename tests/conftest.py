@@ -51,10 +51,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow tests, which `make test-fast` leaves out."""
     for item in items:
         fixtures = set(getattr(item, "fixturenames", ()))
-        if (
-            fixtures & _SLOW_FIXTURES
-            or set(item.path.relative_to(Path(__file__).parent).parts) & _SLOW_FOLDERS
-        ):
+        if fixtures & _SLOW_FIXTURES or set(item.path.relative_to(Path(__file__).parent).parts) & _SLOW_FOLDERS:
             item.add_marker(pytest.mark.slow)
 
 

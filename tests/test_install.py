@@ -97,10 +97,7 @@ def test_pip_installs_where_uv_fails_or_cannot_be_had(machine: Machine, reason: 
 
     assert done.returncode == 0, done.stderr
     last = machine.installs[-1]
-    assert (
-        last
-        == "python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements.txt"
-    )
+    assert last == "python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements.txt"
     assert "pip" in done.stderr
 
 
@@ -129,9 +126,7 @@ def test_what_is_set_for_pip_holds_for_uv(tmp_path: Path, monkeypatch: pytest.Mo
     for name in ("PIP_FIND_LINKS", "PIP_DEFAULT_TIMEOUT", "PIP_EXTRA_INDEX_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(file))
-    monkeypatch.setenv(
-        "PIP_EXTRA_INDEX_URL", "https://two.example.org/simple https://three.example.org/simple"
-    )
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "https://two.example.org/simple https://three.example.org/simple")
     monkeypatch.setenv("PIP_CERT", "/certificates.pem")
 
     variables = install.uv_variables(install.pip_settings())

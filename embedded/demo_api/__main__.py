@@ -29,9 +29,7 @@ def main() -> int:
         default=os.environ.get("DEMO_SCALE") or "1",
         help="multiplies the learners; 1 makes some 3,000 records a day (default: DEMO_SCALE, else 1)",
     )
-    parser.add_argument(
-        "--now", type=_moment, help="ISO time (UTC unless it has a zone) to stop the clock at"
-    )
+    parser.add_argument("--now", type=_moment, help="ISO time (UTC unless it has a zone) to stop the clock at")
     options = parser.parse_args()
     key = os.environ.get(KEY_VARIABLE)
     if not key:

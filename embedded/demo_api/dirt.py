@@ -192,17 +192,13 @@ ODD: tuple[Kind, ...] = tuple(
         "backslash": _param(_CONSUMER, "C:\\keys\\new\t1"),
         "escaped_nul": _param(_CONSUMER, "key\0"),
         "not_ascii": _param(_CONSUMER, "ключ № 1 🙂"),
-        "looks_like_another_key": _inside(
-            lambda params: {"note": "', 'lis_result_sourcedid': 'x:y-z:u', '"} | params
-        ),
+        "looks_like_another_key": _inside(lambda params: {"note": "', 'lis_result_sourcedid': 'x:y-z:u', '"} | params),
         "more_keys": _inside(
             lambda params: params | {"roles": ["Student", None], "custom": {"try": 2, "a{b}": (1.5, True)}}
         ),
         "other_order": _inside(lambda params: dict(reversed(params.items()))),
         "only_sourcedid": _inside(lambda params: {_SOURCEDID: params[_SOURCEDID]}),
-        "unsplittable_sourcedid": _inside(
-            lambda params: params | {_SOURCEDID: f"sandbox-{params[_SOURCEDID][-6:]}"}
-        ),
+        "unsplittable_sourcedid": _inside(lambda params: params | {_SOURCEDID: f"sandbox-{params[_SOURCEDID][-6:]}"}),
         "json_text": _edited(passback_params=lambda text: json.dumps(literal_eval(text))),
         "json_object": _edited(passback_params=literal_eval),
         "boolean_verdict": _edited(is_correct=lambda verdict: verdict if verdict is None else bool(verdict)),

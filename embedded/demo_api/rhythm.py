@@ -47,9 +47,7 @@ def _inverse(weights: Sequence[float]) -> tuple[int, ...]:
     """For each of FINENESS equal parts of [0, 1): the index that part falls on when drawn by `weights`."""
     sums = list(accumulate(weights))
     last = len(sums) - 1
-    return tuple(
-        min(last, bisect_right(sums, (part + 0.5) / FINENESS * sums[-1])) for part in range(FINENESS)
-    )
+    return tuple(min(last, bisect_right(sums, (part + 0.5) / FINENESS * sums[-1])) for part in range(FINENESS))
 
 
 def _week_masks() -> tuple[int, ...]:

@@ -53,9 +53,7 @@ def records(start: datetime, end: datetime, now: datetime | None = None, scale: 
     return chain.from_iterable(blocks(start, end, now, scale))
 
 
-def blocks(
-    start: datetime, end: datetime, now: datetime | None = None, scale: float = 1.0
-) -> Iterator[list[str]]:
+def blocks(start: datetime, end: datetime, now: datetime | None = None, scale: float = 1.0) -> Iterator[list[str]]:
     """The same records in lists, each of some minutes of the window."""
     if start.tzinfo is None or end.tzinfo is None or (now is not None and now.tzinfo is None):
         raise ValueError("demo records are asked for with aware datetimes (with a time zone)")

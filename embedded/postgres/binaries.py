@@ -160,7 +160,5 @@ def _files(place: Path) -> list[str]:
     files = [path for name in _WHEEL for path in (place / name).rglob("*") if path.is_file()]
     names = {path: path.relative_to(place) for path in files}
     return sorted(
-        f"{name} {path.stat().st_size}"
-        for path, name in names.items()
-        if not set(_NOT_COPIED) & set(name.parts)
+        f"{name} {path.stat().st_size}" for path, name in names.items() if not set(_NOT_COPIED) & set(name.parts)
     )

@@ -37,9 +37,7 @@ host   all  all     127.0.0.1/32  scram-sha-256
 _log = logging.getLogger(__name__)
 
 
-def make_data_folder(
-    installation: Installation, account: Account, data: Path, settings: Mapping[str, str]
-) -> None:
+def make_data_folder(installation: Installation, account: Account, data: Path, settings: Mapping[str, str]) -> None:
     """Make the data folder of a server that has never run, whole or not at all.
 
     With `fsync` off in `settings` it doesn't wait for the disk. Raises EmbeddedPostgresError, OSError.

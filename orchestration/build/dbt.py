@@ -102,9 +102,7 @@ class Dbt:
         self.environment = dbt_environment(warehouse, zone)
         self.target_path = state_dir / "dbt"
 
-    def build(
-        self, full_refresh: bool = False, before_publishing: Callable[[], None] = lambda: None
-    ) -> Build:
+    def build(self, full_refresh: bool = False, before_publishing: Callable[[], None] = lambda: None) -> Build:
         """Build and test every model of production, in one transaction; failures are part of the
         result, not raised.
 

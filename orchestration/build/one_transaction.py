@@ -124,11 +124,7 @@ class Session(connection):
         """Whether a commit would keep the build; of a broken transaction the server takes it, too,
         and undoes everything.
         """
-        return (
-            not self.closed
-            and self.lost is None
-            and self.info.transaction_status == TRANSACTION_STATUS_INTRANS
-        )
+        return not self.closed and self.lost is None and self.info.transaction_status == TRANSACTION_STATUS_INTRANS
 
     def publish(self) -> None:
         """Commit the build. Raises psycopg2.Error."""

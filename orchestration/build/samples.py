@@ -104,9 +104,7 @@ def keep_failures(warehouse: Warehouse, failures: Iterable[StoredFailures]) -> N
     for stored in failures:
         with warehouse.session() as cursor:
             cursor.execute(sql.SQL("create schema if not exists {}").format(sql.Identifier(stored.schema)))
-            cursor.execute(
-                f"drop table if exists {stored.table}; create table {stored.table} ({stored.columns})"
-            )
+            cursor.execute(f"drop table if exists {stored.table}; create table {stored.table} ({stored.columns})")
             cursor.copy_expert(f"copy {stored.table} from stdin", io.BytesIO(stored.rows))
 
 
@@ -116,8 +114,7 @@ def masked(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str, ..
     """
     seen: dict[tuple[str, str], str] = {}
     return tuple(
-        ", ".join(f"{name}={_shown(name, value, seen)}" for name, value in zip(names, row, strict=True))
-        for row in rows
+        ", ".join(f"{name}={_shown(name, value, seen)}" for name, value in zip(names, row, strict=True)) for row in rows
     )
 
 

@@ -72,9 +72,7 @@ def _instant(name: str, text: str) -> datetime:
     try:
         if parts is None or (parts["fraction"] and len(parts["time"]) != len("HH:MM:SS")):
             raise ValueError
-        instant = datetime.fromisoformat(
-            f"{parts['day']} {parts['time'] or '00:00'}{parts['offset'] or '+00:00'}"
-        )
+        instant = datetime.fromisoformat(f"{parts['day']} {parts['time'] or '00:00'}{parts['offset'] or '+00:00'}")
         fraction = int((parts["fraction"] or "").ljust(6, "0"))
         return instant.replace(microsecond=fraction).astimezone(timezone.utc)
     except ValueError:
@@ -85,7 +83,5 @@ def _instant(name: str, text: str) -> datetime:
 
 def _port(text: str) -> int:
     if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or int(text) > LAST_PORT:
-        raise argparse.ArgumentTypeError(
-            f"should be a port from 0 (any free one) to {LAST_PORT}, not {text!r}"
-        )
+        raise argparse.ArgumentTypeError(f"should be a port from 0 (any free one) to {LAST_PORT}, not {text!r}")
     return int(text)

@@ -14,9 +14,7 @@ from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, GraderError, Stag
 from orchestration.settings import Settings
 
 # A person waits for a check: one try of a tiny window.
-IMPATIENT = Patience(
-    connect=5, read=20, request=30, stalled=40, tries=1, tries_on_timeout=1, tries_when_halved=1
-)
+IMPATIENT = Patience(connect=5, read=20, request=30, stalled=40, tries=1, tries_on_timeout=1, tries_when_halved=1)
 
 
 def check(settings: Settings) -> int:

@@ -23,8 +23,7 @@ OUTCOMES = {
     "delivery failed": ("DELIVERY FAILED", "bold red"),
 }
 MADE_UP = (
-    "MADE-UP DATA: the built-in demo API fed this run. "
-    "Set API_URL, API_CLIENT and API_CLIENT_KEY for the real one."
+    "MADE-UP DATA: the built-in demo API fed this run. Set API_URL, API_CLIENT and API_CLIENT_KEY for the real one."
 )
 
 
@@ -68,10 +67,7 @@ def show_summary(summary: RunSummary) -> None:
         for reason, number in loads.rejected_by_reason.items():
             show(f"           {number:7,} {reason}")
     if tests := summary.tests:
-        show(
-            f"  tests    {tests.passed} passed, {tests.warned} warned, {tests.failed} failed, "
-            f"{tests.skipped} skipped"
-        )
+        show(f"  tests    {tests.passed} passed, {tests.warned} warned, {tests.failed} failed, {tests.skipped} skipped")
         for result in tests.results:
             show(f"           {result.status}: {result.name}: {result.message}")
     for delivery in summary.deliveries:

@@ -58,16 +58,12 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.bench", description="Measure the product beside its peers.")
-    parser.add_argument(
-        "--full", action="store_true", help="the large sizes: an hour or two, and 60 GB of disk"
-    )
+    parser.add_argument("--full", action="store_true", help="the large sizes: an hour or two, and 60 GB of disk")
     parser.add_argument(
         "--histories", type=_numbers, help="attempts in each history, with commas: 50000,500000,5000000"
     )
     parser.add_argument("--only", nargs="+", choices=_PARTS, help="these parts alone")
-    parser.add_argument(
-        "--folder", type=Path, help="where to keep the data meanwhile (the system's temporary folder)"
-    )
+    parser.add_argument("--folder", type=Path, help="where to keep the data meanwhile (the system's temporary folder)")
     parser.add_argument("--output", type=Path, default=ROOT / "out" / "bench.md")
     return parser.parse_args()
 
@@ -76,9 +72,7 @@ def _numbers(text: str) -> list[int]:
     return [int(number) for number in text.split(",")]
 
 
-def _sections(
-    place: Place, sizes: Sizes, parts: Iterable[str], say: Callable[[str], None]
-) -> Iterator[Section]:
+def _sections(place: Place, sizes: Sizes, parts: Iterable[str], say: Callable[[str], None]) -> Iterator[Section]:
     if "bulk" in parts:
         yield beside_peers(place, sizes, say)
     if "memory" in parts:

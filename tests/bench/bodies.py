@@ -89,9 +89,7 @@ def midnight(today: date, day: int) -> datetime:
     return local_midnight(today + timedelta(days=day), ZONE)
 
 
-def _records(
-    today: date, day: int, per_day: int, seed: str = "", odd_share: float = _ODD_SHARE
-) -> Iterator[str]:
+def _records(today: date, day: int, per_day: int, seed: str = "", odd_share: float = _ODD_SHARE) -> Iterator[str]:
     chance = random.Random(f"{day} {per_day} {seed}")  # noqa: S311 reproducible data, no secret
     draw = chance.random
     newest = (day + 100_000) * _NEW_A_DAY

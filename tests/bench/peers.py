@@ -47,9 +47,7 @@ def dlt(warehouse: Warehouse, bodies: Iterable[bytes]) -> None:
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     with tempfile.TemporaryDirectory() as folder:
         destination = dlt.destinations.postgres(warehouse.dlt_url())
-        pipeline = dlt.pipeline(
-            "peer", pipelines_dir=folder, destination=destination, dataset_name="peer_dlt"
-        )
+        pipeline = dlt.pipeline("peer", pipelines_dir=folder, destination=destination, dataset_name="peer_dlt")
         records = (record for body in bodies for record in json.loads(body))
         pipeline.run(records, table_name="attempts")
 

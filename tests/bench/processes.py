@@ -63,9 +63,7 @@ def run(
     before = _server_seconds(warehouse)
     with tempfile.TemporaryFile() as output:
         began = time.monotonic()
-        process = subprocess.Popen(
-            command, cwd=folder, env={**environment}, stdout=output, stderr=subprocess.STDOUT
-        )
+        process = subprocess.Popen(command, cwd=folder, env={**environment}, stdout=output, stderr=subprocess.STDOUT)
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
@@ -77,9 +75,7 @@ def run(
         text = output.read().decode(errors="replace")
     after = _server_seconds(warehouse)
     if process.returncode:
-        raise TaskFailedError(
-            f"{module} {' '.join(arguments)[:200]} ended with {process.returncode}:\n{text[-_TAIL:]}"
-        )
+        raise TaskFailedError(f"{module} {' '.join(arguments)[:200]} ended with {process.returncode}:\n{text[-_TAIL:]}")
     return Cost(
         seconds,
         usage.ru_utime + usage.ru_stime,
@@ -114,11 +110,6 @@ def _server_seconds(warehouse: Warehouse) -> float | None:
 def _stat(pid: int) -> list[str] | None:
     """The fields of proc(5)'s `stat` from the third on: state, parent, …; None where there are none."""
     try:
-        return (
-            (_PROC / str(pid) / "stat")
-            .read_text(encoding="utf-8", errors="replace")
-            .rpartition(")")[2]
-            .split()
-        )
+        return (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return None

@@ -33,9 +33,7 @@ def test_a_day_holds_as_many_records_as_asked_for_within_the_report_zones_day() 
 
 
 def test_a_day_is_the_same_whenever_it_is_made_but_for_its_date() -> None:
-    then, now = (
-        records_of(bodies.body(today, -3, PER_DAY)) for today in (TODAY, TODAY + timedelta(days=100))
-    )
+    then, now = (records_of(bodies.body(today, -3, PER_DAY)) for today in (TODAY, TODAY + timedelta(days=100)))
 
     for record in (*then, *now):
         del record["created_at"]
@@ -60,8 +58,5 @@ def test_clean_bodies_are_read_by_the_plainest_means() -> None:
     start = bodies.midnight(TODAY, -3)
     assert all(start <= moment(record) < start + timedelta(days=1) for record in records)
     params = [ast.literal_eval(str(record["passback_params"])) for record in records]
-    ids = {
-        (read["lis_result_sourcedid"], record["created_at"])
-        for read, record in zip(params, records, strict=True)
-    }
+    ids = {(read["lis_result_sourcedid"], record["created_at"]) for read, record in zip(params, records, strict=True)}
     assert len(ids) == PER_DAY

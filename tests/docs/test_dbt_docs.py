@@ -115,11 +115,7 @@ def test_every_unit_test_passes_on_a_fresh_warehouse(project: Project) -> None:
 def test_everything_has_a_description(project: Project) -> None:
     manifest = project.manifest
     described = [
-        *(
-            (name, node)
-            for name, node in manifest["nodes"].items()
-            if node["resource_type"] in ("model", "test")
-        ),
+        *((name, node) for name, node in manifest["nodes"].items() if node["resource_type"] in ("model", "test")),
         *manifest["sources"].items(),
         *(
             (f"{name} (the source)", {"description": node["source_description"]})
@@ -149,9 +145,7 @@ def test_the_columns_described_are_those_in_the_warehouse(project: Project) -> N
 
 def test_what_is_published_is_public_and_under_a_contract(project: Project) -> None:
     under_contract = {
-        node["name"]
-        for node in _models(project)
-        if node["contract"]["enforced"] and node["access"] == "public"
+        node["name"] for node in _models(project) if node["contract"]["enforced"] and node["access"] == "public"
     }
     assert under_contract == PUBLISHED
     assert {node["name"] for node in _models(project) if node["schema"] == "marts"} == PUBLISHED
@@ -161,9 +155,7 @@ def test_every_macro_documents_its_own_arguments(project: Project) -> None:
     for name, macro in project.manifest["macros"].items():
         signature = re.search(r"{%-?\s*(?:macro|test)\s+\w+\((.*?)\)", macro["macro_sql"], re.DOTALL)
         assert signature, name
-        expected = [
-            argument.split("=")[0].strip() for argument in signature[1].split(",") if argument.strip()
-        ]
+        expected = [argument.split("=")[0].strip() for argument in signature[1].split(",") if argument.strip()]
         assert [argument["name"] for argument in macro["arguments"]] == expected, name
         assert all(argument["description"] and argument["type"] for argument in macro["arguments"]), name
 
@@ -180,15 +172,13 @@ def test_every_model_tests_its_key(project: Project) -> None:
 def test_every_exposure_names_its_owner_and_what_it_reads(project: Project) -> None:
     for name, exposure in project.manifest["exposures"].items():
         assert exposure["owner"]["name"], name
-        assert {"model.grader.daily_metrics", "model.grader.load_receipts"} <= set(
-            exposure["depends_on"]["nodes"]
-        ), name
+        assert {"model.grader.daily_metrics", "model.grader.load_receipts"} <= set(exposure["depends_on"]["nodes"]), (
+            name
+        )
 
 
 def test_every_doc_block_is_used(project: Project) -> None:
-    used = set(
-        re.findall(r"doc\('(\w+)'\)", "".join(path.read_text() for path in PROJECT.glob("models/**/*.yml")))
-    )
+    used = set(re.findall(r"doc\('(\w+)'\)", "".join(path.read_text() for path in PROJECT.glob("models/**/*.yml"))))
     assert {doc["name"] for doc in project.manifest["docs"].values()} - {"__overview__"} == used
 
 
@@ -292,11 +282,7 @@ def _dbt(target: Path, *arguments: str) -> Outcome:
     results = result.result.results
     return Outcome(
         {node.node.unique_id: str(node.status) for node in results},
-        {
-            node.node.unique_id: node.node.compiled_code
-            for node in results
-            if hasattr(node.node, "compiled_code")
-        },
+        {node.node.unique_id: node.node.compiled_code for node in results if hasattr(node.node, "compiled_code")},
         complaints,
     )
 

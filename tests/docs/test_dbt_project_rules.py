@@ -72,9 +72,7 @@ class Project:
 def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     target = tmp_path_factory.mktemp("rules")
     folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-    done = dbtRunner().invoke(
-        ["--quiet", "parse", *folders, "--target-path", str(target), "--log-path", str(target)]
-    )
+    done = dbtRunner().invoke(["--quiet", "parse", *folders, "--target-path", str(target), "--log-path", str(target)])
     assert done.success, done.exception
     return Project(json.loads((target / "manifest.json").read_text("utf-8")))
 

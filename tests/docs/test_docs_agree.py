@@ -58,9 +58,7 @@ def recipe(target: str) -> str:
 
 def make(*arguments: str) -> str:
     """What make prints, as if nobody had started these tests through make."""
-    environment = {
-        name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))
-    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     return subprocess.run(
         ["make", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
     ).stdout
@@ -69,9 +67,7 @@ def make(*arguments: str) -> str:
 def fences() -> Iterator[tuple[Path, str]]:
     """Every code block of the documents."""
     for document in DOCUMENTS:
-        for block in re.findall(
-            r"^ *```\w*\n(.*?)^ *```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL
-        ):
+        for block in re.findall(r"^ *```\w*\n(.*?)^ *```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL):
             yield document, block
 
 
@@ -201,9 +197,7 @@ def picture() -> list[str]:
     """What a record meets on its way, from top to bottom: files and relations."""
     found = re.search(r"```text\n(.*?)```", section("A record's way", ARCHITECTURE), re.DOTALL)
     assert found is not None
-    return [
-        name for line in found[1].splitlines() for name in re.findall(r"[\w/]+\.\w+", line.split("  ")[0])
-    ]
+    return [name for line in found[1].splitlines() for name in re.findall(r"[\w/]+\.\w+", line.split("  ")[0])]
 
 
 def model(relation: str) -> Path | None:
@@ -251,9 +245,7 @@ def test_the_stages_run_in_the_order_documented() -> None:
     stages = re.search(r"ingest → build → deliver", ARCHITECTURE)
     assert stages is not None
     tree = ast.parse((ROOT / "orchestration" / "run.py").read_text("utf-8"))
-    [everything] = [
-        node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "everything"
-    ]
+    [everything] = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == "everything"]
     called = [
         (node.lineno, node.func.attr)
         for node in ast.walk(everything)
@@ -272,10 +264,7 @@ def imported(path: Path) -> Iterator[tuple[str, bool]]:
     """The modules that a module imports by absolute names, and whether that is inside a function."""
     tree = ast.parse(path.read_text("utf-8"))
     inner = {
-        node
-        for function in ast.walk(tree)
-        if isinstance(function, ast.FunctionDef)
-        for node in ast.walk(function)
+        node for function in ast.walk(tree) if isinstance(function, ast.FunctionDef) for node in ast.walk(function)
     }
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -347,9 +336,7 @@ def test_libraries_stay_in_their_rooms() -> None:
 def test_deliveries_leave_the_environment_alone() -> None:
     paths = list((ROOT / "orchestration" / "deliver").rglob("*.py"))
     assert paths
-    assert [
-        path for path in paths if re.search(r"\b(environ|getenv|read_settings)\b", path.read_text("utf-8"))
-    ] == []
+    assert [path for path in paths if re.search(r"\b(environ|getenv|read_settings)\b", path.read_text("utf-8"))] == []
 
 
 def test_every_undocumented_module_is_listed() -> None:

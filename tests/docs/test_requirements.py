@@ -36,6 +36,4 @@ def test_every_imported_package_is_declared() -> None:
     for package in sorted(packages):
         assert package in distributions, f"{package} is not installed"
         owners = SHARED.get(package) or {name.lower().replace("_", "-") for name in distributions[package]}
-        assert owners <= declared(), (
-            f"{package} is imported, but {owners - declared()} is not in requirements.in"
-        )
+        assert owners <= declared(), f"{package} is imported, but {owners - declared()} is not in requirements.in"

@@ -38,9 +38,7 @@ class Clone:
         home.mkdir(exist_ok=True)
         return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", **self.settings, **settings}
 
-    def command(
-        self, *words: str, cwd: Path | None = None, **settings: str
-    ) -> subprocess.CompletedProcess[str]:
+    def command(self, *words: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the clone and wait for it; its output is kept, whatever its exit code."""
         return subprocess.run(
             words,
@@ -54,9 +52,7 @@ class Clone:
 
     def elt(self, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
         """`python -m orchestration …`."""
-        return self.command(
-            str(self.path / ".venv/bin/python"), "-m", "orchestration", *arguments, **settings
-        )
+        return self.command(str(self.path / ".venv/bin/python"), "-m", "orchestration", *arguments, **settings)
 
     def make(self, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
         """`make …`."""

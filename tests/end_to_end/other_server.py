@@ -148,9 +148,7 @@ def server(
         _make(made, settings or {})
         made.start()
         try:
-            made.administer(
-                f"create role elt login password '{PASSWORD}'", "create database warehouse owner elt"
-            )
+            made.administer(f"create role elt login password '{PASSWORD}'", "create database warehouse owner elt")
             yield made
         finally:
             made.end("kill -9")

@@ -85,9 +85,7 @@ def test_a_run_with_everything_set(
         for secret in (KEY, PASSWORD, MAIL_PASSWORD):
             assert_unseen(secret, clone, done.stdout + done.stderr + check.stdout + check.stderr)
         assert "MADE-UP" not in done.stdout
-        analyst = clone.command(
-            "dbt", "build", "--exclude-resource-type", "unit_test", cwd=clone.path / "dbt_project"
-        )
+        analyst = clone.command("dbt", "build", "--exclude-resource-type", "unit_test", cwd=clone.path / "dbt_project")
         assert analyst.returncode == 0, analyst.stdout
         assert_unseen(PASSWORD, clone, analyst.stdout + analyst.stderr)
     assert not (clone.path / ".state" / "postgres").exists()
@@ -99,8 +97,6 @@ def test_a_run_with_everything_set(
 def assert_unseen(secret: str, clone: Clone, output: str) -> None:
     """No form of the secret is in the output or in any file that was made."""
     forms = {secret, quote(secret, safe=""), base64.b64encode(secret.encode()).decode()}
-    made = [
-        path for name in (".state", "logs", "out", "dbt_project") for path in (clone.path / name).rglob("*")
-    ]
+    made = [path for name in (".state", "logs", "out", "dbt_project") for path in (clone.path / name).rglob("*")]
     texts = [output, *(path.read_bytes().decode("latin-1") for path in made if path.is_file())]
     assert not [form for form in forms for text in texts if form in text]

@@ -67,13 +67,9 @@ def test_every_record_is_accounted_for(demo_warehouse: Warehouse) -> None:
         rows(demo_warehouse, f"select count(*) from {table}")[0][0]
         for table in ("raw.attempts", "staging.stg_grader__attempts")
     )
-    sums = rows(
-        demo_warehouse, "select sum(fetched), sum(accepted + repeated + rejected) from marts.load_receipts"
-    )[0]
+    sums = rows(demo_warehouse, "select sum(fetched), sum(accepted + repeated + rejected) from marts.load_receipts")[0]
     assert raw == staged == sums[0] == sums[1]
-    accepted, rejected = rows(demo_warehouse, "select sum(accepted), sum(rejected) from marts.load_receipts")[
-        0
-    ]
+    accepted, rejected = rows(demo_warehouse, "select sum(accepted), sum(rejected) from marts.load_receipts")[0]
     assert rows(demo_warehouse, "select count(*) from marts.attempts") == [(accepted,)]
     assert rows(demo_warehouse, "select count(*) from marts.rejected_attempts") == [(rejected,)]
 
@@ -85,10 +81,7 @@ def test_the_screen_says_what_happened(demo: Clone, demo_warehouse: Warehouse) -
         "select sum(fetched), sum(accepted), sum(repeated), sum(rejected) from marts.load_receipts",
     )[0]
     assert "MADE-UP DATA" in screen
-    assert (
-        f"{fetched:,} loaded = {accepted:,} accepted + {repeated:,} repeated + {rejected:,} rejected"
-        in screen
-    )
+    assert f"{fetched:,} loaded = {accepted:,} accepted + {repeated:,} repeated + {rejected:,} rejected" in screen
     assert re.search(r"\d+ created_at_invalid", screen)
     assert re.search(r"tests +\d+ passed, 0 warned, 0 failed", screen)
     for stage in ("ingest", "build", "deliver"):
@@ -106,17 +99,14 @@ def test_the_workbook_holds_the_mart(demo: Clone, demo_warehouse: Warehouse) -> 
         assert cell[0].date() == row[0]
         wanted = [None if value is None else float(value) for value in row[1:]]
         assert list(cell[1 : len(COLUMNS)]) == pytest.approx(wanted)
-    assert (
-        "made-up"
-        in " ".join(str(cell) for row in book["About"].iter_rows(values_only=True) for cell in row).lower()
-    )
+    assert "made-up" in " ".join(str(cell) for row in book["About"].iter_rows(values_only=True) for cell in row).lower()
 
 
 def test_the_mail_holds_the_last_full_day(demo: Clone, demo_warehouse: Warehouse) -> None:
     message = email.message_from_bytes(demo.mails[0].read_bytes(), policy=email.policy.default)
-    attempts = rows(
-        demo_warehouse, "select attempts from marts.daily_metrics order by activity_date desc limit 1"
-    )[0][0]
+    attempts = rows(demo_warehouse, "select attempts from marts.daily_metrics order by activity_date desc limit 1")[0][
+        0
+    ]
     plain, html = (message.get_body((kind,)) for kind in ("plain", "html"))
     assert plain is not None
     assert html is not None
@@ -149,23 +139,17 @@ def test_running_again_changes_nothing(demo: Clone, demo_warehouse: Warehouse) -
     done = demo.make("run")
     assert done.returncode == 0, done.stderr
     assert {name: rows(demo_warehouse, query) for name, query in marts.items()} == before
-    newest = rows(
-        demo_warehouse, "select accepted, rejected from marts.load_receipts order by loaded_at desc limit 1"
-    )
+    newest = rows(demo_warehouse, "select accepted, rejected from marts.load_receipts order by loaded_at desc limit 1")
     assert newest == [(0, 0)]
 
 
 def test_metrics_of_a_local_day_are_the_marts(demo: Clone, demo_warehouse: Warehouse) -> None:
     day = datetime.fromisoformat(yesterday()).replace(tzinfo=MOSCOW)
-    start, end = (
-        f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}" for moment in (day, day + timedelta(days=1))
-    )
+    start, end = (f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}" for moment in (day, day + timedelta(days=1)))
     done = demo.make("metrics", f"START={start}", f"END={end}", "JSON=1")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    shared = [
-        name for name in COLUMNS if name not in ("activity_date", "unique_users_7d", "unique_users_30d")
-    ]
+    shared = [name for name in COLUMNS if name not in ("activity_date", "unique_users_7d", "unique_users_30d")]
     row = rows(
         demo_warehouse,
         f"select {', '.join(shared)} from marts.daily_metrics where activity_date = '{yesterday()}'",

@@ -119,9 +119,7 @@ def test_corrected_and_late_records(grading: PreparedProcess, grader: FakeApi, w
     assert grading.run("run", *WINDOW).code == 0
     receipts = "select fetched, accepted, repeated, rejected from marts.load_receipts order by loaded_at"
     assert rows(warehouse, receipts) == [(1, 1, 0, 0), (1, 0, 1, 0), (2, 1, 1, 0)]
-    assert rows(warehouse, "select attempts, correct_submits, success_rate from marts.daily_metrics") == [
-        (2, 1, 1)
-    ]
+    assert rows(warehouse, "select attempts, correct_submits, success_rate from marts.daily_metrics") == [(2, 1, 1)]
 
 
 def test_a_changed_time_zone_shows_in_every_day(
@@ -151,9 +149,7 @@ def test_slices_before_a_failure_are_kept_and_not_asked_again(
     grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse
 ) -> None:
     grader.records = attempts("2023-04-01T13:00:00", 59, HOUR)
-    grader.rule = lambda window, _number: (
-        Reply(b"no", 404) if window.end > instant("2023-04-03T13:00:00") else None
-    )
+    grader.rule = lambda window, _number: Reply(b"no", 404) if window.end > instant("2023-04-03T13:00:00") else None
     assert grading.run("run", *WINDOW).code == 1
     kept = rows(warehouse, "select count(*) from raw.fetches")[0][0]
     assert kept == 2
@@ -202,9 +198,7 @@ def test_a_failing_delivery_does_not_stop_the_other(
     assert "2 Apr 2023" in last_mail(grading.clone)[1]
 
 
-def test_a_second_run_names_the_first(
-    grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse
-) -> None:
+def test_a_second_run_names_the_first(grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse) -> None:
     with pipeline_lock(warehouse, "run"):
         done = grading.run("run", *WINDOW)
     assert done.code == 4
@@ -270,9 +264,7 @@ def test_settings_from_the_env_file(grading: PreparedProcess, grader: FakeApi, w
     assert rows(warehouse, f"select activity_date::text from {schema}.attempts") == [("2023-04-03",)]
 
 
-def test_a_full_refresh_changes_nothing(
-    grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse
-) -> None:
+def test_a_full_refresh_changes_nothing(grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse) -> None:
     grader.records = [
         *attempts("2023-04-01T13:00:00", 40, HOUR),
         (instant("2023-04-02T10:30:00"), json.dumps({"lti_user_id": "\0", "created_at": None})),
@@ -286,9 +278,7 @@ def test_a_full_refresh_changes_nothing(
 
 
 def test_what_dbt_and_dlt_leave_behind_holds_no_secret(grading: PreparedProcess, grader: FakeApi) -> None:
-    grader.rule = lambda window, _number: (
-        Reply(b"no", 500) if window.start > instant("2023-04-03T00:00:00") else None
-    )
+    grader.rule = lambda window, _number: Reply(b"no", 500) if window.start > instant("2023-04-03T00:00:00") else None
     grader.records = attempts("2023-04-01T13:00:00", 10, HOUR)
     done = grading.run("ingest", "--start", START, "--end", "2023-04-02 12:00:00")
     assert done.code == 0, done.output

@@ -42,9 +42,7 @@ def upgraded(warehouse: Warehouse) -> Warehouse:
     return warehouse
 
 
-def test_the_next_run_rebuilds_the_marts_and_adds_to_them(
-    clone: Clone, upgraded: Warehouse, grader: FakeApi
-) -> None:
+def test_the_next_run_rebuilds_the_marts_and_adds_to_them(clone: Clone, upgraded: Warehouse, grader: FakeApi) -> None:
     before = marts(upgraded)
     assert len(before["attempts"]) == 530
     clone.use(upgraded)

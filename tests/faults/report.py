@@ -49,9 +49,7 @@ def write_report() -> None:
     named = ("tried", "lost", "doubled", "leaked")
     lines = []
     for fault, counts in sorted(sums.items()):
-        notes = ", ".join(
-            f"{name.replace('_', ' ')}: {number}" for name, number in counts.items() if name not in named
-        )
+        notes = ", ".join(f"{name.replace('_', ' ')}: {number}" for name, number in counts.items() if name not in named)
         lines.append(f"| {fault} | " + " | ".join(str(counts[name]) for name in named) + f" | {notes} |\n")
     now = f"{datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC"
     PAGE.write_text(f"# Faults: what was tried and what came of it\n\n{now}\n\n{HEAD}{''.join(lines)}")

@@ -103,10 +103,7 @@ def query(warehouse: Warehouse, text: str, *values: Any) -> list[tuple[Any, ...]
 def marts(warehouse: Warehouse) -> dict[str, list[str]]:
     """All that the marts hold, as lines that can be compared."""
     lines = "select t::text from (select {} from marts.{}) as t order by 1"
-    return {
-        mart: [row for (row,) in query(warehouse, lines.format(columns, mart))]
-        for mart, columns in MARTS.items()
-    }
+    return {mart: [row for (row,) in query(warehouse, lines.format(columns, mart))] for mart, columns in MARTS.items()}
 
 
 def difference(expected: dict[str, list[str]], found: dict[str, list[str]]) -> tuple[list[str], list[str]]:
@@ -125,9 +122,7 @@ def difference(expected: dict[str, list[str]], found: dict[str, list[str]]) -> t
 
 def assert_sums_add_up(warehouse: Warehouse) -> None:
     """Every raw record belongs to a completed load, and every one of them is counted once."""
-    unfinished = (
-        "select count(*) from raw.attempts where _dlt_load_id not in (select load_id from raw._dlt_loads)"
-    )
+    unfinished = "select count(*) from raw.attempts where _dlt_load_id not in (select load_id from raw._dlt_loads)"
     wrong = "select count(*) from marts.load_receipts where fetched <> accepted + repeated + rejected"
     assert query(warehouse, unfinished) == [(0,)]
     assert query(warehouse, wrong) == [(0,)]
@@ -135,8 +130,7 @@ def assert_sums_add_up(warehouse: Warehouse) -> None:
     stored = "select _dlt_load_id, count(*) from raw.attempts group by 1"
     receipts = "select _dlt_load_id, fetched from marts.load_receipts where fetched > 0"
     first, *others = (
-        {load: int(number) for load, number in query(warehouse, text)}
-        for text in (answered, stored, receipts)
+        {load: int(number) for load, number in query(warehouse, text)} for text in (answered, stored, receipts)
     )
     assert others == [first, first]
     sums = query(warehouse, "select sum(accepted)::int, sum(rejected)::int from marts.load_receipts")

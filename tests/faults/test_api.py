@@ -59,9 +59,7 @@ def test_an_answer_that_is_none(scene: Scene, tally: Tally, name: str) -> None:
     assert f"status_code={code} " in next(line for line in done.output.splitlines() if " ERROR " in line)
     assert f" ERROR   The grader's API at {scene.grader.url}" in scene.clone.log
     assert "Traceback" not in done.output
-    kept = query(
-        scene.warehouse, "select count(*), max(window_end) from raw.fetches where asked_start is not null"
-    )
+    kept = query(scene.warehouse, "select count(*), max(window_end) from raw.fetches where asked_start is not null")
     assert kept[0][0] == quiet[0][0] + 3, "the slices before are kept, no other"
     later = query(scene.warehouse, "select count(*) from raw.fetches where window_end > %s", BROKEN)
     assert later == [(2,)], "of the run before"
@@ -98,9 +96,7 @@ def test_an_api_that_cannot_be_reached(scene: Scene, tally: Tally) -> None:
 
 def test_an_api_that_recovers_in_time(scene: Scene, tally: Tally) -> None:
     scene.put_back("loaded")
-    failing = iter(
-        [Reply(b"", 500), Reply(reset=True), Reply(b"", 429, {"Retry-After": "0"}), Reply(WHOLE, cut=9)]
-    )
+    failing = iter([Reply(b"", 500), Reply(reset=True), Reply(b"", 429, {"Retry-After": "0"}), Reply(WHOLE, cut=9)])
     scene.grader.rule = lambda _window, _number: next(failing, None)
     done = scene.prepared.run("run", *WINDOW, patience=IMPATIENT | {"tries": 6})
     assert done.code == 0, done.output

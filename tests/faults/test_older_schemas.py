@@ -30,9 +30,7 @@ FIXED: Cases = {
     "raw with the watermark's old name": ("alter table raw.watermark rename to settled",),
     "raw without the watermark": ("drop table if exists raw.watermark, raw.settled",),
     "raw without its index": ("drop index raw.attempts_record_no",),
-    "columns of others in raw": (
-        "alter table raw.attempts add column _dlt_id varchar, add column note text",
-    ),
+    "columns of others in raw": ("alter table raw.attempts add column _dlt_id varchar, add column note text",),
     "older rules, and marts without columns": (
         OLDER_RULES,
         "alter table marts.learner_tasks drop column submits cascade",

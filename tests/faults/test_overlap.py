@@ -45,9 +45,7 @@ def test_cron_on_a_backfill_on_an_analysts_build(scene: Scene, tally: Tally) -> 
     def analyse() -> None:
         clone = scene.clone
         analysts.append(
-            clone.command(
-                "dbt", "build", "--exclude-resource-type", "unit_test", cwd=clone.path / "dbt_project"
-            )
+            clone.command("dbt", "build", "--exclude-resource-type", "unit_test", cwd=clone.path / "dbt_project")
         )
 
     analyst = threading.Thread(target=analyse)

@@ -36,9 +36,7 @@ class Reader:
     """Polls until it is stopped; what it saw is counted."""
 
     warehouse: Warehouse
-    seen: dict[str, Counter[tuple[int, ...]]] = field(
-        default_factory=lambda: {mart: Counter() for mart in FIGURES}
-    )
+    seen: dict[str, Counter[tuple[int, ...]]] = field(default_factory=lambda: {mart: Counter() for mart in FIGURES})
     looks: int = 0
     mixed: int = 0
     troubles: list[str] = field(default_factory=list)

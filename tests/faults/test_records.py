@@ -89,9 +89,7 @@ def fuzzed(rng: random.Random, number: int) -> Any:
             record[field] = any_value(rng)
     if chance < 0.45:
         params: dict[str, Any] = {"lis_result_sourcedid": "c:h-b:u", "n": any_value(rng)}
-        params[rng.choice(["oauth_consumer_key", "lis_result_sourcedid", "lis_outcome_service_url"])] = (
-            any_value(rng)
-        )
+        params[rng.choice(["oauth_consumer_key", "lis_result_sourcedid", "lis_outcome_service_url"])] = any_value(rng)
         record["passback_params"] = rng.choice([repr(params), json.dumps(params), params])
     return record
 
@@ -114,11 +112,7 @@ def test_anything_in_any_field(scene: Scene, tally: Tally) -> None:
     assert reported == {number: verdict.reasons for number, verdict in judged.items() if verdict.reasons}
     for record, _ in found:
         assert record == stored(values[record["tag"]])
-    good = {
-        (v.user_id, v.lis_result_sourcedid, v.attempt_type, v.created_at)
-        for v in judged.values()
-        if not v.reasons
-    }
+    good = {(v.user_id, v.lis_result_sourcedid, v.attempt_type, v.created_at) for v in judged.values() if not v.reasons}
     stored_attempts = query(
         scene.warehouse,
         """
@@ -127,9 +121,7 @@ def test_anything_in_any_field(scene: Scene, tally: Tally) -> None:
         """,
     )
     lost, doubled = good - set(stored_attempts), len(stored_attempts) - len(set(stored_attempts))
-    tally.count(
-        "fuzzed record", COUNT, lost=len(lost), doubled=doubled, good=len(good), rejected=len(reported)
-    )
+    tally.count("fuzzed record", COUNT, lost=len(lost), doubled=doubled, good=len(good), rejected=len(reported))
     assert lost == set()
     assert set(stored_attempts) == good
     assert doubled == 0
@@ -166,9 +158,7 @@ def test_what_no_database_can_hold(scene: Scene, tally: Tally) -> None:
     until(over, interval=0.05)
     assert command.code == 0, command.output
     assert query(scene.warehouse, "select count(*)::int from marts.attempts") == [(60 - len(expected),)]
-    texts = [
-        str(text) for (text,) in query(scene.warehouse, "select record::text from marts.rejected_attempts")
-    ]
+    texts = [str(text) for (text,) in query(scene.warehouse, "select record::text from marts.rejected_attempts")]
     assert {int(re.findall(r'tag\\?": ?(\d+)', text)[0]) for text in texts} == set(expected)
     lengths = query(
         scene.warehouse, "select length(record ->> 'further')::int from raw.attempts where record ? 'further'"

@@ -95,9 +95,7 @@ def test_nothing_that_is_written_holds_a_secret(
     commands.append(scene.prepared.run("build", **settings))
     commands.append(scene.prepared.run("ingest", *WINDOW, **settings | {"POSTGRES_PASSWORD": f"{DATABASE}x"}))
     commands.append(
-        scene.prepared.run(
-            "ingest", *WINDOW, patience=IMPATIENT, **settings | {"API_URL": "http://grader.invalid/"}
-        )
+        scene.prepared.run("ingest", *WINDOW, patience=IMPATIENT, **settings | {"API_URL": "http://grader.invalid/"})
     )
     commands.append(scene.prepared.run("check", **settings))
     commands += cut_off(scene, settings)
@@ -106,23 +104,17 @@ def test_nothing_that_is_written_holds_a_secret(
             command.output for command in commands
         ]
         clone = scene.clone
-        assert list((clone.path / ".state").rglob("attempts.csv")), (
-            "a killed run leaves what it was about to load"
-        )
+        assert list((clone.path / ".state").rglob("attempts.csv")), "a killed run leaves what it was about to load"
         folders = [clone.path / name for name in (".state", "logs", "out", "dbt_project")]
         made = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-        texts = [command.output for command in commands] + [
-            path.read_bytes().decode("latin-1") for path in made
-        ]
+        texts = [command.output for command in commands] + [path.read_bytes().decode("latin-1") for path in made]
         key = "".join(private_key.splitlines()[1:-1])
         secrets = (KEY, DATABASE, MAIL, key[:40], private_key.splitlines()[5], key)
         found = [form for secret in secrets for form in spellings(secret) for text in texts if form in text]
         tally.count("a file or a screen after faults, every secret", len(texts), leaked=len(found))
         assert found == []
         open_to_others = [
-            path
-            for path in made
-            if path.stat().st_mode & 0o077 and clone.path / "dbt_project" not in path.parents
+            path for path in made if path.stat().st_mode & 0o077 and clone.path / "dbt_project" not in path.parents
         ]
         assert open_to_others == []
     finally:
@@ -168,9 +160,7 @@ def others(command: Command) -> Iterator[psutil.Process]:
 def given_to(process: psutil.Process) -> str:
     """A process's arguments and environment."""
     with suppress(psutil.Error):
-        return "\n".join(
-            [*process.cmdline(), *(f"{name}={value}" for name, value in process.environ().items())]
-        )
+        return "\n".join([*process.cmdline(), *(f"{name}={value}" for name, value in process.environ().items())])
     return ""
 
 
@@ -194,9 +184,7 @@ def watch(command: Command) -> set[str]:
 
 def assert_none_knows(seen: set[str], tally: Tally) -> None:
     secrets = (KEY, DATABASE, MAIL)
-    leaked = [
-        (form, text) for secret in secrets for form in spellings(secret) for text in seen if form in text
-    ]
+    leaked = [(form, text) for secret in secrets for form in spellings(secret) for text in seen if form in text]
     tally.count("arguments and environment of another process", len(seen), leaked=len(leaked))
     assert leaked == []
 
@@ -206,9 +194,7 @@ def test_no_process_of_a_run_gets_a_secret(scene: Scene, tally: Tally, tmp_path:
     clone, state = scene.clone, tmp_path / "state"
     clone.settings |= {name: "" for name in clone.settings if name.startswith("POSTGRES_")}
     # From its very start, as the helper of dbt's locks belongs to the first process that takes one.
-    command = scene.prepared.start(
-        "run", *WINDOW, new_interpreter=True, STATE_DIR=str(state), **MAIL_SETTINGS
-    )
+    command = scene.prepared.start("run", *WINDOW, new_interpreter=True, STATE_DIR=str(state), **MAIL_SETTINGS)
     try:
         seen = watch(command)
         server = given_to(psutil.Process(postmaster(state)))

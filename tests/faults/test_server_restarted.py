@@ -20,8 +20,7 @@ from tests.faults.school import WINDOW, assert_sums_add_up, difference, later, m
 from tests.faults.test_overlap import slow
 
 MESSAGES = (
-    "terminat|closed the connection|connection already closed|refused|starting up|shutting down|recovery"
-    "|no longer has"
+    "terminat|closed the connection|connection already closed|refused|starting up|shutting down|recovery|no longer has"
 )
 WAITING = "select count(*) > 0 from pg_stat_activity where datname = 'warehouse' and wait_event_type = 'Lock'"
 
@@ -55,9 +54,7 @@ FEW = [("killed -9", "restarted, immediate")]
 
 
 @pytest.mark.parametrize(("loading", "building"), EVERY if LONG else FEW)
-def test_a_server_that_goes_away(
-    scene: Scene, tally: Tally, other: Server, loading: str, building: str
-) -> None:
+def test_a_server_that_goes_away(scene: Scene, tally: Tally, other: Server, loading: str, building: str) -> None:
     scene.put_back("empty")
     other.administer("drop database if exists warehouse with (force)", "create database warehouse owner elt")
     elt, prepared = other.elt, scene.prepared

@@ -134,14 +134,10 @@ def test_an_api_and_a_mail_server_that_are_not_who_they_should_be(
         }
         for command in (("run", *WINDOW), ("check",)):
             done = scene.prepared.run(*command, patience=IMPATIENT, **settings)
-            said = (
-                len(scene.grader.queries) + sum(map(len, front.heard)) + len(post.logged_in) + len(post.got)
-            )
+            said = len(scene.grader.queries) + sum(map(len, front.heard)) + len(post.logged_in) + len(post.got)
             tally.count("an API's and a mail server's certificate that is not to be trusted", leaked=said)
             assert done.code == 1, done.output
-            assert re.search(r"its TLS certificate could not be verified.*check API_URL", done.output), (
-                done.output
-            )
+            assert re.search(r"its TLS certificate could not be verified.*check API_URL", done.output), done.output
             assert f"the certificate of {host}:{post.port} is not to be trusted" in done.output
             assert "Traceback" not in done.output
             assert said == 0

@@ -23,9 +23,7 @@ class Front:
 
 
 @contextmanager
-def tls_front(
-    context: ssl.SSLContext | None, behind: tuple[str, int], *, postgres: bool = False
-) -> Iterator[Front]:
+def tls_front(context: ssl.SSLContext | None, behind: tuple[str, int], *, postgres: bool = False) -> Iterator[Front]:
     """A port on loopback that speaks TLS and passes on what it receives; for PostgreSQL, once a client asks for TLS.
 
     Without `context` it is a PostgreSQL that says it has no TLS.
@@ -33,9 +31,7 @@ def tls_front(
     front = Front()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         front.port = listening.getsockname()[1]
-        threading.Thread(
-            target=_accept, args=(front, listening, context, behind, postgres), daemon=True
-        ).start()
+        threading.Thread(target=_accept, args=(front, listening, context, behind, postgres), daemon=True).start()
         try:
             yield front
         finally:

@@ -133,9 +133,7 @@ def _handler(api: FakeApi) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             parts = urlsplit(self.path)
-            query = {
-                name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()
-            }
+            query = {name: values[0] for name, values in parse_qs(parts.query, keep_blank_values=True).items()}
             reply = api.reply(query)
             try:
                 self._send(reply)

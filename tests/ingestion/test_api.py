@@ -41,9 +41,7 @@ def test_a_window_is_asked_for_in_utc_and_answered_in_order(grader: FakeApi) -> 
     asked = window("2023-04-01T10:01:00.000001", "2023-04-01T10:04:00")
     now = instant("2023-04-05")
     (answer,) = grader.client(now=lambda: now).fetch(asked)
-    assert [bytes(text).decode() for text in answer.records.texts] == [
-        text for _, text in grader.records[2:4]
-    ]
+    assert [bytes(text).decode() for text in answer.records.texts] == [text for _, text in grader.records[2:4]]
     assert (answer.window, answer.fetched_at, answer.size) == (asked, now, len(grader.body(asked)))
     assert grader.queries == [
         {
@@ -196,9 +194,7 @@ def test_a_refused_window_is_asked_for_in_halves_at_once(grader: FakeApi, code: 
     [Reply(b"", 504), Reply(wait=0.6), Reply(b"[1, 2", cut=3), Reply(b"[" + b"1," * 400 + b"1]")],
     ids=["504", "timeout", "cut", "oversized"],
 )
-def test_a_window_the_api_fails_on_is_asked_for_in_halves_after_the_retries(
-    grader: FakeApi, reply: Reply
-) -> None:
+def test_a_window_the_api_fails_on_is_asked_for_in_halves_after_the_retries(grader: FakeApi, reply: Reply) -> None:
     grader.rule = lambda asked, _: reply if asked.length > timedelta(hours=13) else None
     answers = grader.client(replace(HASTY, body_most=500)).fetch(DAY)
     assert [answer.window.end for answer in answers] == [instant("2023-04-01T12:00:00"), DAY.end]
@@ -269,9 +265,7 @@ def test_no_password_of_the_users_netrc_is_sent(
     sent: list[str | None] = []
     client = grader.client()
     session = client._session()  # noqa: SLF001 the only place where a request's headers can be seen
-    session.hooks["response"].append(
-        lambda response, **_: sent.append(response.request.headers.get("Authorization"))
-    )
+    session.hooks["response"].append(lambda response, **_: sent.append(response.request.headers.get("Authorization")))
     client.fetch(HOUR)
     assert sent == [None]
 

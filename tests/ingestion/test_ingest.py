@@ -45,12 +45,8 @@ def work_dir(tmp_path: Path) -> Path:
 def run(grader: FakeApi, warehouse: Warehouse, work_dir: Path) -> Run:
     """Ingest what is asked for, by default a week."""
 
-    def _run(
-        *asked: Window, now: datetime = NOW, into: Warehouse = warehouse, **options: Any
-    ) -> IngestReport:
-        return ingest(
-            grader.client(now=lambda: now), into, asked or (WEEK,), work_dir, lambda: now, **options
-        )
+    def _run(*asked: Window, now: datetime = NOW, into: Warehouse = warehouse, **options: Any) -> IngestReport:
+        return ingest(grader.client(now=lambda: now), into, asked or (WEEK,), work_dir, lambda: now, **options)
 
     return _run
 
@@ -84,14 +80,12 @@ def test_a_window_ends_up_in_raw_in_order(grader: FakeApi, run: Run, query: Quer
     report = run()
     assert numbers(query) == list(range(24 * 7))
     assert (report.fetched, report.slices, report.slices_loaded) == (24 * 7, 7, 7)
-    assert query(
-        "select distinct record from raw.attempts where record ->> 'lti_user_id' = lpad('7', 32, '0')"
-    ) == [(json.loads(grader.records[7][1]),)]
+    assert query("select distinct record from raw.attempts where record ->> 'lti_user_id' = lpad('7', 32, '0')") == [
+        (json.loads(grader.records[7][1]),)
+    ]
     loads = [load_id for (load_id,) in query("select load_id from raw._dlt_loads order by 1")]
     assert loads == report.load_ids
-    fetches = query(
-        f"select window_start, window_end, records, fetched_at from raw.fetches {WHOLE} order by 1"
-    )
+    fetches = query(f"select window_start, window_end, records, fetched_at from raw.fetches {WHOLE} order by 1")
     assert fetches[0] == (WEEK.start, instant("2023-04-02"), 24, NOW)
     assert fetches[1] == (instant("2023-04-02") - OVERLAP, instant("2023-04-03"), 24, NOW)
     assert fetches[-1][1] == WEEK.end
@@ -122,10 +116,7 @@ def test_records_keep_numbers_and_characters(grader: FakeApi, run: Run, query: Q
     grader.records = [(WEEK.start, text) for text in records]
     assert run().fetched == len(records)
     stored = [text for (text,) in query("select record::text from raw.attempts order by record_no")]
-    assert (
-        stored[0]
-        == f'{{"n": 123456789012345678901234567890, "x": 1{"0" * 400}, "y": 0.10, "z": 0.000000001}}'
-    )
+    assert stored[0] == f'{{"n": 123456789012345678901234567890, "x": 1{"0" * 400}, "y": 0.10, "z": 0.000000001}}'
     assert [json.loads(text) for text in stored[1:]] == [json.loads(text) for text in records[1:]]
 
 
@@ -165,9 +156,7 @@ def test_no_load_is_refused_or_done_twice_for_a_record_that_jsonb_cannot_hold(
     texts[4][4] = deep
     texts[6][0] = "[1, -2.5E-20000]"
     texts[6][1] = '{"n": 1e1000}'
-    grader.records = [
-        (WEEK.start + timedelta(days=day), text) for day, of_day in enumerate(texts) for text in of_day
-    ]
+    grader.records = [(WEEK.start + timedelta(days=day), text) for day, of_day in enumerate(texts) for text in of_day]
     with caplog.at_level(logging.INFO):
         report = run(pace=replace(EAGER, batch_bytes_most=1))
     assert caplog.text.count("Loaded 5 records") == 7
@@ -302,9 +291,7 @@ def test_memory_follows_the_slice_not_the_window(grader: FakeApi, run: Run) -> N
     assert peaks[1] < peaks[0] + 8 * len(body)
 
 
-def test_a_loader_that_owns_nothing_can_load(
-    grader: FakeApi, run: Run, query: Query, warehouse: Warehouse
-) -> None:
+def test_a_loader_that_owns_nothing_can_load(grader: FakeApi, run: Run, query: Query, warehouse: Warehouse) -> None:
     grader.records = attempts("2023-04-01", 7, timedelta(days=1))
     run()
     role = f"loader_{os.urandom(4).hex()}"
@@ -383,10 +370,7 @@ def test_a_lost_connection_is_a_clean_error_and_no_job_is_tried_twice(
         $$ begin perform pg_terminate_backend(pg_backend_pid()); return new; end $$
         """
     )
-    query(
-        "create trigger cut_off before insert on raw.attempts"
-        " for each statement execute function raw.cut_off()"
-    )
+    query("create trigger cut_off before insert on raw.attempts for each statement execute function raw.cut_off()")
     with pytest.raises(LoadError, match="What to do"):
         run()
     query("drop trigger cut_off on raw.attempts")
@@ -548,9 +532,7 @@ def test_what_a_killed_run_left_in_the_working_folder_is_ignored(
 
 
 @pytest.mark.parametrize("operation", ["info", "schema", "trace", "load-package", "failed-jobs"])
-def test_dlts_own_command_finds_the_pipeline(
-    grader: FakeApi, run: Run, work_dir: Path, operation: str
-) -> None:
+def test_dlts_own_command_finds_the_pipeline(grader: FakeApi, run: Run, work_dir: Path, operation: str) -> None:
     grader.records = attempts("2023-04-01", 7, timedelta(days=1))
     (load_id,) = run().load_ids
     command = [sys.executable, "-m", "dlt", "pipeline", "--pipelines-dir", str(work_dir), "grader", operation]

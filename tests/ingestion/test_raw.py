@@ -32,8 +32,7 @@ def add_load(cursor: Cursor, load_id: str, ended: bool = True, records: int = 1,
     if ended:
         cursor.execute("insert into raw._dlt_loads values (%s, %s)", (load_id, status))
     cursor.execute(
-        "insert into raw.attempts (record, _dlt_load_id)"
-        " select to_jsonb(n), %s from generate_series(1, %s) n",
+        "insert into raw.attempts (record, _dlt_load_id) select to_jsonb(n), %s from generate_series(1, %s) n",
         (load_id, records),
     )
 

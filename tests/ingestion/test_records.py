@@ -100,9 +100,7 @@ def test_nul_and_lone_surrogates_become_replacement_characters(record: str, stor
 
 
 pieces = st.lists(
-    st.sampled_from(
-        ["\\", "\\\\", "\\u0000", "\\ud83d", "\\uDE00", "\\u0416", "\\n", '\\"', "u0000", "ud83d", "x"]
-    ),
+    st.sampled_from(["\\", "\\\\", "\\u0000", "\\ud83d", "\\uDE00", "\\u0416", "\\n", '\\"', "u0000", "ud83d", "x"]),
     max_size=8,
 )
 
@@ -139,12 +137,8 @@ def test_what_is_json_only_by_a_lenient_reading_is_kept_as_text(record: str) -> 
     assert (records.repaired, records.kept_as_text) == (0, 1)
 
 
-@pytest.mark.parametrize(
-    ("opening", "closing", "levels"), [("[", "]", 1), ('{"a":', "}", 1), ('[{"a":[', "]}]", 3)]
-)
-def test_nesting_over_a_fixed_depth_is_kept_as_text(
-    cursor: Cursor, opening: str, closing: str, levels: int
-) -> None:
+@pytest.mark.parametrize(("opening", "closing", "levels"), [("[", "]", 1), ('{"a":', "}", 1), ('[{"a":[', "]}]", 3)])
+def test_nesting_over_a_fixed_depth_is_kept_as_text(cursor: Cursor, opening: str, closing: str, levels: int) -> None:
     deepest, deeper = (
         opening * count + "1" + closing * count for count in (DEPTH_MOST // levels, DEPTH_MOST // levels + 1)
     )

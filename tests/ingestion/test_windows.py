@@ -51,9 +51,7 @@ def test_the_first_run_begins_with_the_start_date_else_the_demos_first_day() -> 
     end = "2023-06-02T21:00:00"
     assert plan([], now, MOSCOW, date(2023, 5, 1)) == [window("2023-04-30T21:00:00", end)]
     assert plan([], now, MOSCOW, None, DAY, date(2023, 5, 10)) == [window("2023-05-09T21:00:00", end)]
-    assert plan([], now, MOSCOW, date(2023, 5, 1), DAY, date(2023, 5, 10)) == [
-        window("2023-04-30T21:00:00", end)
-    ]
+    assert plan([], now, MOSCOW, date(2023, 5, 1), DAY, date(2023, 5, 10)) == [window("2023-04-30T21:00:00", end)]
 
 
 def test_missed_days_are_caught_up_with_the_look_back() -> None:
@@ -90,9 +88,7 @@ def test_a_start_date_fills_every_hole_after_it() -> None:
         Window(instant("2023-05-09") - OVERLAP, instant("2023-05-10") + OVERLAP),
         window("2023-05-19T23:00:00", "2023-05-21"),
     ]
-    assert (
-        plan(loaded, now, ZoneInfo("UTC"), date(2023, 5, 8), HOUR)[0].start == instant("2023-05-09") - OVERLAP
-    )
+    assert plan(loaded, now, ZoneInfo("UTC"), date(2023, 5, 8), HOUR)[0].start == instant("2023-05-09") - OVERLAP
     assert plan(loaded, now, ZoneInfo("UTC"), None, HOUR) == [window("2023-05-19T23:00:00", "2023-05-21")]
 
 
@@ -131,9 +127,7 @@ def test_the_far_future_and_the_far_past_are_one_slice_each() -> None:
 
 
 @given(some_windows(), moments, st.integers(1, 400))
-def test_slices_cover_the_window_and_overlap_by_a_microsecond(
-    whole: Window, now: datetime, hours: int
-) -> None:
+def test_slices_cover_the_window_and_overlap_by_a_microsecond(whole: Window, now: datetime, hours: int) -> None:
     steps = list(slices(whole, now, hours * HOUR))
     assert (steps[0].start, steps[-1].end) == (whole.start, whole.end)
     for one, other in zip(steps, steps[1:], strict=False):
@@ -181,9 +175,7 @@ def test_what_is_missing_and_what_is_covered_make_the_whole(whole: Window, cover
 def test_union_is_ordered_and_apart(windows: list[Window]) -> None:
     merged = union(windows)
     assert all(one.end < other.start for one, other in zip(merged, merged[1:], strict=False))
-    assert all(
-        any(whole.start <= part.start and part.end <= whole.end for whole in merged) for part in windows
-    )
+    assert all(any(whole.start <= part.start and part.end <= whole.end for whole in merged) for part in windows)
 
 
 @given(st.lists(some_windows(), max_size=5), moments, st.integers(0, 72))
@@ -191,9 +183,7 @@ def test_after_a_plan_was_loaded_nothing_is_missing(loaded: list[Window], now: d
     first = date(2019, 12, 5)
     wanted = plan(loaded, now, MOSCOW, first, hours * HOUR)
     begin = instant("2019-12-04T21:00:00")
-    end = datetime.combine(now.astimezone(MOSCOW).date(), datetime.min.time(), MOSCOW).astimezone(
-        timezone.utc
-    )
+    end = datetime.combine(now.astimezone(MOSCOW).date(), datetime.min.time(), MOSCOW).astimezone(timezone.utc)
     if begin < end:
         assert missing(Window(begin, end), [*loaded, *wanted]) == []
     assert plan([*loaded, *wanted], now, MOSCOW, first, timedelta(0)) == []

@@ -195,9 +195,7 @@ def test_an_account_of_another_role_learns_who_has_it_and_since_when(warehouse: 
         execute(warehouse, f"drop role {role}")
 
 
-def test_a_long_host_name_leaves_room_for_the_rest(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_host_name_leaves_room_for_the_rest(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "ä" + "h" * 80)
     monkeypatch.setattr("os.getpid", lambda: 4_194_304)
     with (
@@ -208,9 +206,7 @@ def test_a_long_host_name_leaves_room_for_the_rest(
         pytest.fail("two runs at once")
 
 
-def test_a_run_that_waited_has_it_since_it_got_it(
-    warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_waited_has_it_since_it_got_it(warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[str] = []
 
     def sleep(_: float) -> None:

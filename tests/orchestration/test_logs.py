@@ -46,9 +46,7 @@ def test_the_file_is_named_by_the_local_date(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
-def test_local_is_what_the_machine_calls_local(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str
-) -> None:
+def test_local_is_what_the_machine_calls_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str) -> None:
     monkeypatch.setenv("TZ", zone)
     time.tzset()
     try:
@@ -86,10 +84,7 @@ def test_a_second_run_of_the_day_appends(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("days", [0, 1, 3, 400])
 def test_how_long_a_file_is_kept(tmp_path: Path, days: int) -> None:
-    files = {
-        age: tmp_path / f"{TODAY - timedelta(days=age):%Y-%m-%d}.log"
-        for age in (-1, 0, days, days + 1, days + 9)
-    }
+    files = {age: tmp_path / f"{TODAY - timedelta(days=age):%Y-%m-%d}.log" for age in (-1, 0, days, days + 1, days + 9)}
     for path in files.values():
         path.write_text("")
         os.utime(path, (0, 0))

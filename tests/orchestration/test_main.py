@@ -167,9 +167,7 @@ def test_a_run_waits_for_the_lock_only_with_the_option(
     assert waits == [expected]
 
 
-def test_an_interrupted_run(
-    command: Callable[..., int], parties: Parties, environment: dict[str, str]
-) -> None:
+def test_an_interrupted_run(command: Callable[..., int], parties: Parties, environment: dict[str, str]) -> None:
     parties.ingest_error = KeyboardInterrupt()
     assert command("run") == 1
     assert "run: interrupted; the next run does what is missing" in log(environment)
@@ -253,9 +251,7 @@ def test_child_processes_inherit_no_secret(command: Callable[..., int]) -> None:
     assert not set(SECRETS) & set(os.environ)
 
 
-def test_what_is_written_is_for_the_owner_alone(
-    command: Callable[..., int], environment: dict[str, str]
-) -> None:
+def test_what_is_written_is_for_the_owner_alone(command: Callable[..., int], environment: dict[str, str]) -> None:
     os.umask(0)
     assert command("ingest") == 0
     for name in ("LOG_DIR", "STATE_DIR"):

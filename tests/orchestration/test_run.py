@@ -75,9 +75,7 @@ def test_without_a_window_what_is_due_is_ingested(settings: Settings, parties: P
         StageError("the demo API did not start"),
     ],
 )
-def test_a_failing_ingest_stops_the_rest_and_is_mailed(
-    settings: Settings, parties: Parties, error: Exception
-) -> None:
+def test_a_failing_ingest_stops_the_rest_and_is_mailed(settings: Settings, parties: Parties, error: Exception) -> None:
     parties.ingest_error = error
     run = make_run(settings)
     assert run.everything(WINDOW) == 1
@@ -256,9 +254,7 @@ def test_a_stage_is_logged_with_seconds_and_counts(
     assert "model attempts: division by zero" in lines[3]
 
 
-def test_two_databases_of_one_state_folder_share_no_working_files(
-    settings: Settings, parties: Parties
-) -> None:
+def test_two_databases_of_one_state_folder_share_no_working_files(settings: Settings, parties: Parties) -> None:
     assert settings.warehouse is not None
     first = make_run(settings)
     second = make_run(replace(settings, warehouse=replace(settings.warehouse, dbname="grader_two")))

@@ -271,12 +271,8 @@ BAD_VALUES = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [(name, value) for name, values in BAD_VALUES.items() for value in values]
-)
-def test_a_value_that_cannot_be_used_is_named(
-    env_file: Path, google: dict[str, str], name: str, value: str
-) -> None:
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in BAD_VALUES.items() for value in values])
+def test_a_value_that_cannot_be_used_is_named(env_file: Path, google: dict[str, str], name: str, value: str) -> None:
     fine = {**API, **POSTGRES, **google, **MAIL}
     read(fine, env_file)
     assert named_in(problems({**fine, name: value}, env_file)) == {name}

@@ -90,9 +90,7 @@ def test_a_demo_api_that_does_not_start(demo: Settings, monkeypatch: pytest.Monk
         pytest.fail("no API")
 
 
-def test_an_error_beside_the_demo_api_stays_what_it_is(
-    demo: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_beside_the_demo_api_stays_what_it_is(demo: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     @contextmanager
     def running() -> Iterator[Any]:
         yield demo_api.DemoApi("http://127.0.0.1:1/", "demo", "made-up")
@@ -149,7 +147,5 @@ def test_links_name_only_what_is_there(settings: Settings) -> None:
 
 def test_production_never_loads_a_stand_in() -> None:
     loaded = "import sys, orchestration.__main__; print([n for n in sys.modules if n.startswith('embedded')])"
-    done = subprocess.run(
-        [sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", loaded], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

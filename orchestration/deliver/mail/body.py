@@ -21,9 +21,7 @@ ADVICE = {
         "When its cause is fixed, `make build` and `make deliver` bring everything up to date.",
     ),
 }
-_OTHER_ADVICE = (
-    "Read the last log lines, run `make check`, fix the cause, then `make run` goes on from there.",
-)
+_OTHER_ADVICE = ("Read the last log lines, run `make check`, fix the cause, then `make run` goes on from there.",)
 _KEY_METRICS = tuple(column for name in KEY_FIGURES for column in DAILY.columns if column.name == name)
 _METRICS = (*_KEY_METRICS, *(column for column in DAILY.columns[1:] if column not in _KEY_METRICS))
 _FILLING = re.compile(r" ?\.{4,} ?")

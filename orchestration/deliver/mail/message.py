@@ -32,9 +32,7 @@ def compose(figures: Figures, summary: RunSummary, links: Links) -> EmailMessage
     message[RUN_HEADER] = words.one_line(summary.run_id, 200)
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(render_text(body), cte="quoted-printable")
-    message.add_alternative(
-        render_html(body, _PICTURE_ID if picture else None), subtype="html", cte="quoted-printable"
-    )
+    message.add_alternative(render_html(body, _PICTURE_ID if picture else None), subtype="html", cte="quoted-printable")
     if picture:
         page = message.get_body(("html",))
         assert isinstance(page, EmailMessage)
@@ -71,10 +69,6 @@ def bare_address(text: str) -> str:
 def _address(text: str) -> Address:
     found = getaddresses([text])
     name, spec = found[0] if len(found) == 1 else ("", "")
-    if (
-        words.one_line(text) == text.strip()
-        and spec.isascii()
-        and re.fullmatch(r"[^\s@<>,;:\"]+@[A-Za-z0-9.-]+", spec)
-    ):
+    if words.one_line(text) == text.strip() and spec.isascii() and re.fullmatch(r"[^\s@<>,;:\"]+@[A-Za-z0-9.-]+", spec):
         return Address(display_name=name, addr_spec=spec)
     raise DeliveryError(f"{words.one_line(text, 200)!r} is not a mail address (EMAIL_FROM, EMAIL_TO)")

@@ -61,9 +61,7 @@ def draw_days(days: Sequence[Day]) -> bytes:
         draw.text((edge, (HEIGHT - _BOTTOM + 14) * scale), label, fill=_INK, font=font, anchor=anchor)
     left = _LEFT * scale
     for name, colour in _LEGEND:
-        draw.rounded_rectangle(
-            (left, 14 * scale, left + 30 * scale, 44 * scale), radius=6 * scale, fill=colour
-        )
+        draw.rounded_rectangle((left, 14 * scale, left + 30 * scale, 44 * scale), radius=6 * scale, fill=colour)
         draw.text((left + 42 * scale, 29 * scale), name, fill=_INK, font=font, anchor="lm")
         left += 84 * scale + round(draw.textlength(name, font=font))
     small = image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS)
@@ -73,9 +71,7 @@ def draw_days(days: Sequence[Day]) -> bytes:
 
 
 def _values(day: Day) -> tuple[float, float, float]:
-    attempts, correct, users = (
-        day.values[name] or 0 for name in ("attempts", "correct_submits", "unique_users")
-    )
+    attempts, correct, users = (day.values[name] or 0 for name in ("attempts", "correct_submits", "unique_users"))
     return attempts, correct, users
 
 

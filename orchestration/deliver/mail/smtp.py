@@ -77,9 +77,7 @@ class SmtpServer:
             log.error("mail: %s does not get it: %s", recipient, reason)
         if not sending.sent:
             refused = "; ".join(f"{recipient}: {reason}" for recipient, reason in sending.refused.items())
-            raise DeliveryError(
-                f"the mail was not sent: {problem or f'every recipient was refused: {refused}'}"
-            )
+            raise DeliveryError(f"the mail was not sent: {problem or f'every recipient was refused: {refused}'}")
         detail = f"sent to {', '.join(sending.sent)}"
         if missed:
             detail += f"; refused: {', '.join(missed)}"
@@ -187,9 +185,7 @@ class SmtpServer:
                 reason = error.verify_message
                 return TryFailed(f"the certificate of {self._where} is not to be trusted: {reason}")
             case ssl.SSLError():
-                return TryFailed(
-                    f"no TLS with {self._where} ({error.reason}): is SMTP_SECURITY right for the port?"
-                )
+                return TryFailed(f"no TLS with {self._where} ({error.reason}): is SMTP_SECURITY right for the port?")
             case smtplib.SMTPResponseException():
                 return self._refusal(stage, error.smtp_code, error.smtp_error)
             case smtplib.SMTPServerDisconnected():
@@ -199,9 +195,7 @@ class SmtpServer:
             case UnicodeError():
                 return TryFailed("SMTP_USER and SMTP_PASSWORD can only hold ASCII characters")
             case socket.gaierror():
-                return TryFailed(
-                    f"the mail server {self._mail.host} is not known ({error.strerror})", again=True
-                )
+                return TryFailed(f"the mail server {self._mail.host} is not known ({error.strerror})", again=True)
         reason = getattr(error, "strerror", None) or text or type(error).__name__
         return TryFailed(f"no answer from {self._where}: {reason}", again=True)
 

@@ -71,9 +71,7 @@ class GoogleSheet:
         """Bring the spreadsheet to hold `tables`; after a DeliveryError it has the old or the new."""
         written = self._with_retries(lambda api: _deliver(api, tables))
         days = f"{len(tables.daily.rows):,} days"
-        return Delivery(
-            self.name, True, self.target, f"{days} written" if written else f"{days}, already up to date"
-        )
+        return Delivery(self.name, True, self.target, f"{days} written" if written else f"{days}, already up to date")
 
     def check(self) -> str:
         """Prove that the spreadsheet can be written, changing nothing. Raises DeliveryError."""

@@ -266,9 +266,7 @@ def _chart(table: Table, chart: Chart, sheet: Sheet) -> list[Request]:
             return []
         anchor = {"sheetId": sheet.id, "rowIndex": 1, "columnIndex": len(table.columns) + _BEFORE_CHART}
         position = {"overlayPosition": {"anchorCell": anchor, "widthPixels": 1_000, "heightPixels": 420}}
-        return [
-            {"addChart": {"chart": {"chartId": chart_id, "spec": _spec(chart, sheet), "position": position}}}
-        ]
+        return [{"addChart": {"chart": {"chartId": chart_id, "spec": _spec(chart, sheet), "position": position}}}]
     title = chart.title if str(old.get("title", "")).startswith(chart.name) else old.get("title")
     new = _reaching({**old, **({"title": title} if title is not None else {})}, sheet)
     return [] if new == old else [{"updateChartSpec": {"chartId": chart_id, "spec": new}}]

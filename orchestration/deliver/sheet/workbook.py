@@ -66,9 +66,7 @@ class Workbook:
         if not any(changed):
             return Delivery(self.name, True, self.target, f"{rows}, already up to date")
         write_whole(self._path, book.save)
-        return Delivery(
-            self.name, True, self.target, f"{rows} written to a file (no Google spreadsheet is configured)"
-        )
+        return Delivery(self.name, True, self.target, f"{rows} written to a file (no Google spreadsheet is configured)")
 
     def check(self) -> str:
         """Say where the workbook goes; raises DeliveryError when it can't be written there."""
@@ -91,9 +89,7 @@ class Workbook:
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
         aside = self._path.with_name(f"{self._path.stem}.unreadable-{stamp}{self._path.suffix}")
         os.replace(self._path, aside)
-        log.warning(
-            "%s is not a readable workbook (%s): kept as %s, a new one is made", self._path, why, aside.name
-        )
+        log.warning("%s is not a readable workbook (%s): kept as %s, a new one is made", self._path, why, aside.name)
         return _empty()
 
 

@@ -168,9 +168,7 @@ def test_it_dies_with_its_parent_even_when_that_is_killed() -> None:
         "import time\nfrom embedded.demo_api import running\n"
         "with running() as api:\n    print(api.url, flush=True)\n    time.sleep(600)"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as parent:
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         url = parent.stdout.readline().strip()
         assert requests.get(url, timeout=60).status_code == 400
@@ -185,9 +183,7 @@ def test_it_says_one_line_and_ends_with_its_input() -> None:
     environment = {**os.environ, "DEMO_API_KEY": "k"}
     command = [sys.executable, "-m", "embedded.demo_api", "--port", "0", "--now", NOW.isoformat()]
     pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=pipe
-    ) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert process.stdout is not None
         ready = json.loads(process.stdout.readline())
         assert ready["client"] == "demo"

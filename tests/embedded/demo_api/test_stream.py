@@ -46,18 +46,14 @@ def test_adjacent_windows_make_up_the_whole(cuts: list[int], start: str) -> None
     begin = day(start)
     borders = [begin, *(begin + timedelta(microseconds=cut) for cut in sorted(cuts)), begin + 2 * DAY]
     parts = [
-        record
-        for left, right in zip(borders, borders[1:], strict=False)
-        for record in records(left, right, NOW, 0.1)
+        record for left, right in zip(borders, borders[1:], strict=False) for record in records(left, right, NOW, 0.1)
     ]
     assert parts == answer(begin, 2 * DAY, NOW, 0.1)
 
 
 def test_a_window_is_half_open_at_the_microsecond() -> None:
     whole = answer(day("2026-10-05"), DAY)
-    moment = next(
-        created for text in whole[500:] if not reasons(text) and (created := created_at(json.loads(text)))
-    )
+    moment = next(created for text in whole[500:] if not reasons(text) and (created := created_at(json.loads(text))))
     tick = timedelta(microseconds=1)
     assert len(answer(moment, tick)) >= 1
     before = list(records(day("2026-10-05"), moment, NOW))

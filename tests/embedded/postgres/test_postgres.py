@@ -227,9 +227,7 @@ def test_two_state_folders_are_two_servers(state_dirs: StateDir) -> None:
     assert sql(two, "select 1") == 1
 
 
-def test_a_state_folder_can_be_moved_while_its_server_runs(
-    state_dirs: StateDir, new_state_dirs: StateDir
-) -> None:
+def test_a_state_folder_can_be_moved_while_its_server_runs(state_dirs: StateDir, new_state_dirs: StateDir) -> None:
     before, after = state_dirs("before"), new_state_dirs("after")
     sql(postgres.start(before, NOT_DURABLE), "create table kept as select 1 as one")
     pid = server_pid(before)
@@ -279,9 +277,7 @@ def test_a_failing_initdb_is_reported_in_its_own_words_and_leaves_nothing(
     with tempfile.TemporaryDirectory(dir="/tmp") as programs:
         os.chmod(programs, 0o755)
         initdb = Path(programs) / "initdb"
-        initdb.write_text(
-            '#!/bin/sh\ncase "$1" in --version) ;; *) echo No space left on device; exit 1;; esac\n'
-        )
+        initdb.write_text('#!/bin/sh\ncase "$1" in --version) ;; *) echo No space left on device; exit 1;; esac\n')
         initdb.chmod(0o755)
         broken = binaries.Installation(Path(programs), 18, relocatable=False)
         with monkeypatch.context() as patch:

@@ -34,9 +34,7 @@ def test_everything_in_the_state_folder_is_private_and_nothing_above_it_changes(
         warehouse = postgres.start(state_dir, NOT_DURABLE)
         assert sql(warehouse, "select 1") == 1
         open_to_others = [
-            path
-            for path in [state_dir, *state_dir.rglob("*")]
-            if not path.is_symlink() and path.stat().st_mode & 0o077
+            path for path in [state_dir, *state_dir.rglob("*")] if not path.is_symlink() and path.stat().st_mode & 0o077
         ]
         assert open_to_others == []
         assert above.stat().st_mode & 0o777 == 0o700

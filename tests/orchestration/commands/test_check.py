@@ -53,9 +53,7 @@ def test_all_is_well(settings: Settings, parties: Parties, capsys: pytest.Captur
     }
 
 
-def test_every_stand_in_is_named(
-    demo: Settings, parties: Parties, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_stand_in_is_named(demo: Settings, parties: Parties, capsys: pytest.CaptureFixture[str]) -> None:
     assert check(demo) == 0
     found = lines(capsys)
     assert "built-in demo API stands in, with made-up data (set API_URL" in found["API"][1]
@@ -70,9 +68,7 @@ def test_a_failing_party_does_not_hide_the_others(
     capsys: pytest.CaptureFixture[str],
     failing: str,
 ) -> None:
-    answers["API"] = (
-        ApiError("status 403", 403, Window(NOW, NOW + timedelta(seconds=1))) if failing == "API" else []
-    )
+    answers["API"] = ApiError("status 403", 403, Window(NOW, NOW + timedelta(seconds=1))) if failing == "API" else []
     if failing == "Database":
         answers["Database"] = WarehouseError("The warehouse failed: refused")
     parties.sheet_error = DeliveryError("Google answered 403") if failing == "Sheets" else None
@@ -91,9 +87,7 @@ def test_a_failing_party_does_not_hide_the_others(
         ((150_000, "LATIN1", False), "has the encoding LATIN1; create the database with UTF8"),
     ],
 )
-def test_a_server_that_cannot_be_the_warehouse(
-    answers: dict[str, Any], answer: tuple[Any, ...], problem: str
-) -> None:
+def test_a_server_that_cannot_be_the_warehouse(answers: dict[str, Any], answer: tuple[Any, ...], problem: str) -> None:
     answers["Database"] = [answer]
     with pytest.raises(StageError, match=problem) as caught:
         probe_warehouse(WAREHOUSE)

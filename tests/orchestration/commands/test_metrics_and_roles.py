@@ -90,9 +90,7 @@ def test_metrics_are_printed(
         assert "50.0%" in shown
 
 
-def test_roles_are_printed_for_this_database(
-    warehouse: Warehouse, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_roles_are_printed_for_this_database(warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:
     assert roles(warehouse, apply=False) == 0
     shown = capsys.readouterr().out
     assert f'grant connect on database "{warehouse.dbname}" to grader_loader' in shown

@@ -76,9 +76,7 @@ class Google:
     editor: bool = True
     requests: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
-    faults: dict[int, Callable[[BaseHTTPRequestHandler, Callable[[], None]], None]] = field(
-        default_factory=dict
-    )
+    faults: dict[int, Callable[[BaseHTTPRequestHandler, Callable[[], None]], None]] = field(default_factory=dict)
     seen: Callable[[], None] = lambda: None
     url: str = ""
 
@@ -158,9 +156,7 @@ class Google:
 
     def _add_sheet(self, what: dict[str, Any]) -> None:
         new = what["properties"]
-        if any(
-            sheet.title.lower() == new["title"].lower() or sheet.id == new["sheetId"] for sheet in self.sheets
-        ):
+        if any(sheet.title.lower() == new["title"].lower() or sheet.id == new["sheetId"] for sheet in self.sheets):
             raise Refused(400, f"A sheet with the name {new['title']!r} already exists.")
         grid = new["gridProperties"]
         self.sheets.append(Worksheet(new["sheetId"], new["title"], grid["rowCount"], grid["columnCount"]))
@@ -169,13 +165,9 @@ class Google:
         sheet = self._by_id(what["properties"])
         grid = what["properties"]["gridProperties"]
         for name in what["fields"].split(","):
-            attribute = {"rowCount": "rows", "columnCount": "columns", "frozenRowCount": "frozen"}[
-                name.split(".")[1]
-            ]
+            attribute = {"rowCount": "rows", "columnCount": "columns", "frozenRowCount": "frozen"}[name.split(".")[1]]
             setattr(sheet, attribute, grid[name.split(".")[1]])
-        inside = {
-            at: value for at, value in sheet.cells.items() if at[0] < sheet.rows and at[1] < sheet.columns
-        }
+        inside = {at: value for at, value in sheet.cells.items() if at[0] < sheet.rows and at[1] < sheet.columns}
         sheet.cells = inside
 
     def _repeat_cell(self, what: dict[str, Any]) -> None:
@@ -194,9 +186,7 @@ class Google:
         chart = what["chart"]
         anchor = chart["position"]["overlayPosition"]["anchorCell"]
         sheet = self._by_id(anchor)
-        if anchor["columnIndex"] >= sheet.columns or any(
-            chart["chartId"] in other.charts for other in self.sheets
-        ):
+        if anchor["columnIndex"] >= sheet.columns or any(chart["chartId"] in other.charts for other in self.sheets):
             raise Refused(400, "Invalid requests: addChart")
         self._sources(chart["spec"])
         sheet.charts[chart["chartId"]] = chart
@@ -211,9 +201,7 @@ class Google:
     def _find_replace(self, what: dict[str, Any]) -> dict[str, Any]:
         assert what["allSheets"]
         assert what["matchEntireCell"]
-        hits = [
-            (sheet, at) for sheet in self.sheets for at, value in sheet.cells.items() if value == what["find"]
-        ]
+        hits = [(sheet, at) for sheet in self.sheets for at, value in sheet.cells.items() if value == what["find"]]
         for sheet, at in hits:
             sheet.cells[at] = what["replacement"]
         return {"findReplace": {"occurrencesChanged": len(hits)} if hits else {}}
@@ -226,9 +214,7 @@ class Google:
         ]:
             _, (_, left, _, right) = self._grid(part["sourceRange"]["sources"][0])
             if right - left != 1:
-                raise Refused(
-                    400, "ChartSourceRange ranges require all rows or all columns to have length of 1"
-                )
+                raise Refused(400, "ChartSourceRange ranges require all rows or all columns to have length of 1")
 
     def _by_id(self, where: dict[str, Any]) -> Worksheet:
         for sheet in self.sheets:

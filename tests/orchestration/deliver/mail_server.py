@@ -82,25 +82,19 @@ class Post:
         self.stages.append(stage)
         return self.refuse[stage].pop(0) if self.refuse.get(stage) else None
 
-    async def handle_EHLO(
-        self, server: SMTP, session: Session, envelope: Envelope, host: str, answers: Any
-    ) -> Any:
+    async def handle_EHLO(self, server: SMTP, session: Session, envelope: Envelope, host: str, answers: Any) -> Any:
         """Offers what the server has."""
         session.host_name = host
         return answers
 
-    async def handle_MAIL(
-        self, server: SMTP, session: Session, envelope: Envelope, who: str, options: Any
-    ) -> str:
+    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, who: str, options: Any) -> str:
         """The sender."""
         if refusal := self._next("MAIL"):
             return refusal
         envelope.mail_from = who
         return "250 OK"
 
-    async def handle_RCPT(
-        self, server: SMTP, session: Session, envelope: Envelope, who: str, options: Any
-    ) -> str:
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, who: str, options: Any) -> str:
         """A recipient."""
         if refusal := self._next("RCPT"):
             return refusal
@@ -139,14 +133,10 @@ class _Strict(SMTP):
 
 
 @contextmanager
-def mail_server(
-    post: Post, security: str, context: ssl.SSLContext | None, *, auth: bool = True
-) -> Iterator[Post]:
+def mail_server(post: Post, security: str, context: ssl.SSLContext | None, *, auth: bool = True) -> Iterator[Post]:
     """Serve `post` on a free port; sets its `port`."""
 
-    def authenticate(
-        server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any
-    ) -> AuthResult:
+    def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: Any) -> AuthResult:
         assert isinstance(data, LoginPassword)
         login, password = data.login.decode(), data.password.decode()
         post.logged_in.append(login)

@@ -172,9 +172,7 @@ def test_the_kind_of_a_column_is_listed_or_that_of_its_value(name: str, value: o
 
 def test_descriptions_are_the_comments_in_the_warehouse(marts: Warehouse) -> None:
     with marts.session() as cursor:
-        cursor.execute(
-            "comment on column marts.daily_metrics.attempts is 'All **attempts**,\n`run`s and submits.'"
-        )
+        cursor.execute("comment on column marts.daily_metrics.attempts is 'All **attempts**,\n`run`s and submits.'")
         cursor.execute("comment on column marts.load_receipts.fetched is 'Records.'")
         cursor.execute("create table public.daily_metrics (attempts int)")
         cursor.execute("comment on column public.daily_metrics.attempts is 'Not this one'")
@@ -220,7 +218,5 @@ def test_equal_hidden_values_have_equal_names() -> None:
         ("attempts_per_user", 2.84, 3.06, "−0.3"),
     ],
 )
-def test_changes_beside_the_figures(
-    column: str, now: float | None, before: float | None, change: str
-) -> None:
+def test_changes_beside_the_figures(column: str, now: float | None, before: float | None, change: str) -> None:
     assert words.change(column, now, before) == change

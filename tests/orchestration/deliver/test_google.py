@@ -29,9 +29,7 @@ def calls(google: Google) -> list[str]:
     return [request.replace(f"/v4/spreadsheets/{google.spreadsheet}", "") for request in google.requests]
 
 
-def test_first_delivery_writes_real_dates_and_numbers(
-    google: Google, sheet: GoogleSheet, tables: Tables
-) -> None:
+def test_first_delivery_writes_real_dates_and_numbers(google: Google, sheet: GoogleSheet, tables: Tables) -> None:
     delivery = sheet.deliver(tables)
     assert delivery.ok
     assert delivery.target == f"https://docs.google.com/spreadsheets/d/{google.spreadsheet}"
@@ -59,9 +57,7 @@ def test_first_delivery_dresses_the_sheet(google: Google, sheet: GoogleSheet, ta
     assert rule["ranges"][0]["startColumnIndex"] == DAILY_COLUMNS.index("success_rate")
     (chart,) = daily.charts.values()
     assert chart["spec"]["title"].startswith("Attempts, correct submits and unique users")
-    shown = [
-        series["series"]["sourceRange"]["sources"][0] for series in chart["spec"]["basicChart"]["series"]
-    ]
+    shown = [series["series"]["sourceRange"]["sources"][0] for series in chart["spec"]["basicChart"]["series"]]
     columns = [DAILY_COLUMNS[source["startColumnIndex"]] for source in shown]
     assert columns == ["attempts", "correct_submits", "unique_users"]
     assert all(source["endRowIndex"] > 61 for source in shown)
@@ -112,10 +108,7 @@ def test_second_delivery_leaves_one_chart_and_what_people_did(
     (chart,) = daily.charts.values()
     assert chart["position"]["overlayPosition"]["anchorCell"]["rowIndex"] == 30
     assert chart["spec"]["subtitle"] == "seen from here"
-    assert (
-        chart["spec"]["basicChart"]["series"][0]["series"]["sourceRange"]["sources"][0]["endRowIndex"]
-        >= 1_501
-    )
+    assert chart["spec"]["basicChart"]["series"][0]["series"]["sourceRange"]["sources"][0]["endRowIndex"] >= 1_501
     assert daily.format_at(1_400, 0)["numberFormat"]["type"] == "DATE"
     assert google.sheet("Sheet1").cells == {(0, 0): "mine"}
 
@@ -139,9 +132,7 @@ def test_vanished_days_vanish_from_our_columns_only(
     assert daily.rows >= 61
 
 
-def test_an_empty_mart_leaves_a_header(
-    google: Google, sheet: GoogleSheet, summary: RunSummary, tables: Tables
-) -> None:
+def test_an_empty_mart_leaves_a_header(google: Google, sheet: GoogleSheet, summary: RunSummary, tables: Tables) -> None:
     sheet.deliver(tables)
     sheet.deliver(build_tables(Figures(MOSCOW), summary, "docs"))
     assert google.sheet("Daily metrics").values(WIDTH) == [list(DAILY_COLUMNS)]
@@ -161,9 +152,7 @@ def test_ten_years_fit_into_one_write(google: Google, sheet: GoogleSheet, summar
     assert len(google.sheet("Daily metrics").values(WIDTH)) == 3_654
 
 
-def test_an_existing_worksheet_is_dressed_and_grown(
-    google: Google, sheet: GoogleSheet, tables: Tables
-) -> None:
+def test_an_existing_worksheet_is_dressed_and_grown(google: Google, sheet: GoogleSheet, tables: Tables) -> None:
     google.sheets.append(Worksheet(5, "Daily metrics", rows=10, columns=4))
     sheet.deliver(tables)
     daily = google.sheet("Daily metrics")
@@ -171,9 +160,7 @@ def test_an_existing_worksheet_is_dressed_and_grown(
     assert daily.format_at(1, 0)["numberFormat"]["type"] == "DATE"
 
 
-def test_a_worksheet_that_people_renamed_is_not_taken_back(
-    google: Google, sheet: GoogleSheet, tables: Tables
-) -> None:
+def test_a_worksheet_that_people_renamed_is_not_taken_back(google: Google, sheet: GoogleSheet, tables: Tables) -> None:
     sheet.deliver(tables)
     google.sheet("Daily metrics").title = "Archive"
     sheet.deliver(tables)

@@ -67,9 +67,7 @@ def garbled(handler: Any, answer: Any) -> None:
 ALL_FAULTS = [status(429), status(500), status(503), status(503, applied=True), cut, cut_after, garbled]
 
 
-@pytest.mark.parametrize(
-    "fault", ALL_FAULTS, ids=["429", "500", "503", "503 applied", "cut", "lost answer", "garbled"]
-)
+@pytest.mark.parametrize("fault", ALL_FAULTS, ids=["429", "500", "503", "503 applied", "cut", "lost answer", "garbled"])
 @pytest.mark.parametrize("at", range(1, 5))
 def test_a_fault_at_any_request_is_overcome(
     google: Google, sheet: GoogleSheet, tables: Tables, at: int, fault: Any
@@ -83,16 +81,12 @@ def test_a_fault_at_any_request_is_overcome(
 
 
 @pytest.mark.parametrize("fault", [status(503), cut], ids=["503", "cut"])
-def test_a_stumbling_token_endpoint_is_overcome(
-    google: Google, sheet: GoogleSheet, tables: Tables, fault: Any
-) -> None:
+def test_a_stumbling_token_endpoint_is_overcome(google: Google, sheet: GoogleSheet, tables: Tables, fault: Any) -> None:
     google.faults[0] = fault
     assert sheet.deliver(tables).ok
 
 
-@pytest.mark.parametrize(
-    "fault", [status(400), status(503), cut, cut_after], ids=["400", "503", "cut", "lost answer"]
-)
+@pytest.mark.parametrize("fault", [status(400), status(503), cut, cut_after], ids=["400", "503", "cut", "lost answer"])
 @pytest.mark.parametrize("at", range(1, 6))
 def test_whatever_fails_a_reader_sees_the_old_or_the_new_table(
     google: Google,
@@ -126,9 +120,7 @@ def _blank(cells: Any) -> list[Any]:
     return ["" if cell is None else cell for cell in cells]
 
 
-def test_retry_after_is_heeded(
-    google: Google, sheet: GoogleSheet, tables: Tables, waits: list[float]
-) -> None:
+def test_retry_after_is_heeded(google: Google, sheet: GoogleSheet, tables: Tables, waits: list[float]) -> None:
     google.faults[1] = status(429, {"Retry-After": "17"})
     sheet.deliver(tables)
     assert waits[0] >= 17
@@ -170,9 +162,7 @@ def test_no_permission_says_whom_to_share_with(google: Google, sheet: GoogleShee
     assert caught.value.__cause__ is None
 
 
-def test_an_unknown_spreadsheet_says_whom_to_share_with(
-    google: Google, credentials: Path, tables: Tables
-) -> None:
+def test_an_unknown_spreadsheet_says_whom_to_share_with(google: Google, credentials: Path, tables: Tables) -> None:
     with pytest.raises(DeliveryError, match=f"404.*{ROBOT}"):
         GoogleSheet(GoogleSettings(credentials, "another-id", google.url, "")).deliver(tables)
 
@@ -190,9 +180,7 @@ def test_a_refused_token_names_the_key_file_and_no_secret(
     assert private_key.splitlines()[1] not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{}", "not json", '{"private_key": "SECRET-KEY", "client_email": "a"}']
-)
+@pytest.mark.parametrize("content", ["", "[]", "{}", "not json", '{"private_key": "SECRET-KEY", "client_email": "a"}'])
 def test_an_unusable_key_file_is_named_and_not_shown(
     google: Google, tables: Tables, tmp_path: Path, content: str
 ) -> None:

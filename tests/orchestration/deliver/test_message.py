@@ -111,9 +111,7 @@ def test_the_last_full_day_stands_beside_the_day_and_the_week_before(
 
 
 @pytest.mark.parametrize("form", ["text", "html"])
-def test_the_receipt_the_tests_and_the_links_are_there(
-    figures: Figures, summary: RunSummary, form: str
-) -> None:
+def test_the_receipt_the_tests_and_the_links_are_there(figures: Figures, summary: RunSummary, form: str) -> None:
     warned = TestCounts(40, 1, 0, 0, (TestResult("rejected_share", "warn", 1, "2 % of the records"),))
     message = compose(figures, replace(summary, tests=warned), LINKS)
     told = " ".join(text(message).split()) if form == "text" else Page(message).text
@@ -143,9 +141,7 @@ def test_the_picture_is_attached_and_described(figures: Figures, summary: RunSum
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 30])
-def test_pictures_of_any_number_of_days_can_be_drawn(
-    summary: RunSummary, figures: Figures, count: int
-) -> None:
+def test_pictures_of_any_number_of_days_can_be_drawn(summary: RunSummary, figures: Figures, count: int) -> None:
     message = compose(replace(figures, days=make_days(count)), summary, LINKS)
     assert any(part.get_content_type() == "image/png" for part in message.walk())
 
@@ -227,12 +223,8 @@ def test_names_and_values_are_escaped(figures: Figures, failed: RunSummary) -> N
 
 
 def test_headers_take_no_injection(figures: Figures, failed: RunSummary, tmp_path: Path) -> None:
-    evil = replace(
-        failed, run_id="x\r\nBcc: thief@example.org", failed_stage="build\r\nBcc: thief@example.org"
-    )
-    path = Path(
-        Outbox(tmp_path, "elt@localhost", ["boss@localhost"]).send(compose(figures, evil, LINKS)).target
-    )
+    evil = replace(failed, run_id="x\r\nBcc: thief@example.org", failed_stage="build\r\nBcc: thief@example.org")
+    path = Path(Outbox(tmp_path, "elt@localhost", ["boss@localhost"]).send(compose(figures, evil, LINKS)).target)
     parsed = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
     assert parsed["Bcc"] is None
     assert path.parent == tmp_path
@@ -241,9 +233,7 @@ def test_headers_take_no_injection(figures: Figures, failed: RunSummary, tmp_pat
             Outbox(tmp_path, bad, ["boss@localhost"]).send(compose(figures, failed, LINKS))
 
 
-def test_the_outbox_keeps_one_private_file_per_run(
-    figures: Figures, summary: RunSummary, tmp_path: Path
-) -> None:
+def test_the_outbox_keeps_one_private_file_per_run(figures: Figures, summary: RunSummary, tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "mail", "Figures <elt@localhost>", ["boss@localhost", "dean@localhost"])
     message = compose(figures, summary, LINKS)
     first, second = outbox.send(message), outbox.send(message)

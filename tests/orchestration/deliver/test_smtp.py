@@ -115,9 +115,7 @@ def test_no_user_no_auth(authority: Authority, message: Any) -> None:
 
 
 @pytest.mark.parametrize("security", ["starttls", "tls"], indirect=True)
-def test_a_certificate_nobody_vouches_for_is_refused(
-    authority: Authority, security: str, message: Any
-) -> None:
+def test_a_certificate_nobody_vouches_for_is_refused(authority: Authority, security: str, message: Any) -> None:
     with (
         mail_server(Post(), security, authority.server_context()) as post,
         pytest.raises(DeliveryError, match="certificate of 127.0.0.1.*not to be trusted"),
@@ -185,9 +183,7 @@ def test_a_recipient_put_off_gets_the_mail_later_and_the_other_once(
 
 
 @pytest.mark.parametrize("stage", ["MAIL", "RCPT", "DATA command"])
-def test_patience_ends(
-    post: Post, authority: Authority, message: Any, waits: list[float], stage: str
-) -> None:
+def test_patience_ends(post: Post, authority: Authority, message: Any, waits: list[float], stage: str) -> None:
     post.refuse[stage] = ["451 4.7.1 come back later"] * 100
     with pytest.raises(DeliveryError, match="451 4.7.1 come back later"):
         server(post, authority, waits).send(message)
@@ -234,9 +230,7 @@ def test_nothing_is_repeated_once_the_text_went_out(
     assert waits == []
 
 
-def test_nobody_listening_is_tried_again_and_told(
-    authority: Authority, message: Any, waits: list[float]
-) -> None:
+def test_nobody_listening_is_tried_again_and_told(authority: Authority, message: Any, waits: list[float]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         closed = Post(port=taken.getsockname()[1])
@@ -265,9 +259,7 @@ def test_check_fails_where_a_mail_would(post: Post, authority: Authority, wrong:
         server(post, authority, **wrong).check()
 
 
-@pytest.mark.parametrize(
-    "bad", ["boss", "boss@example.org\r\nBcc: x@example.org", "a@b, c@d", "", "бос@example.org"]
-)
+@pytest.mark.parametrize("bad", ["boss", "boss@example.org\r\nBcc: x@example.org", "a@b, c@d", "", "бос@example.org"])
 def test_an_address_that_is_none_is_named(post: Post, authority: Authority, message: Any, bad: str) -> None:
     with pytest.raises(DeliveryError, match="not a mail address"):
         server(post, authority, recipients=(bad,)).send(message)

@@ -212,13 +212,7 @@ def test_texts_from_data_are_no_formulas(path: Path, figures: Figures, summary: 
     receipt = Receipt("=cmd|'/c calc'!A1", figures.receipts[0].loaded_at, LoadCounts(6, 0, 0, 6, evil))
     Workbook(path).deliver(build_tables(replace(figures, receipts=(receipt,)), summary, "=2+2"))
     book = openpyxl.load_workbook(path)
-    texts = [
-        cell
-        for sheet in book
-        for row in sheet.iter_rows()
-        for cell in row
-        if str(cell.value or "")[:1] in "=@+-"
-    ]
+    texts = [cell for sheet in book for row in sheet.iter_rows() for cell in row if str(cell.value or "")[:1] in "=@+-"]
     dangerous = [cell for cell in texts if cell.value]
     assert {cell.value for cell in dangerous} == {
         "=cmd|'/c calc'!A1",
@@ -248,9 +242,7 @@ def test_a_failed_gate_leaves_a_dated_banner_and_the_last_good_table(
     failed = replace(real, outcome="failed", failed_stage="build", tests=TestCounts(10, 0, 1, 3))
     Workbook(path).deliver(build_tables(figures, failed, "docs"))
     assert rows(path) == good
-    assert about(path)["Notice"].startswith(
-        "Run of Sun 22 Nov 2026, 06:00 (Europe/Moscow): its data tests failed"
-    )
+    assert about(path)["Notice"].startswith("Run of Sun 22 Nov 2026, 06:00 (Europe/Moscow): its data tests failed")
     Workbook(path).deliver(build_tables(figures, real, "docs"))
     assert "Notice" not in about(path)
 
