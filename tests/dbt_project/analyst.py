@@ -1,4 +1,4 @@
-"""An analyst at work: a copy of the dbt project with models of their own, dbt typed by hand on it, and what must come of it."""
+"""An analyst at work: a copy of the dbt project, dbt typed by hand on it, and what their models must hold."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def copy_of_project(folder: Path, monkeypatch: pytest.MonkeyPatch, tested: bool 
     Unit tests judge no data and stay away; so do the project's data tests unless `tested`, for speed.
     """
     project = folder / "dbt_project"
-    ignored = shutil.ignore_patterns("target", "logs", ".*", "*_unit_tests.yml*", *([] if tested else ["assert_*"]))
+    ignored = shutil.ignore_patterns(
+        "target", "logs", ".*", "*_unit_tests.yml*", *([] if tested else ["assert_*"])
+    )
     shutil.copytree(build_dbt.PROJECT, project, ignore=ignored)
     if not tested:
         for file in (project / "tests").glob("*/_*_tests.yml"):
@@ -77,7 +79,9 @@ class Terminal:
             "STATE_DIR": str(self.models.state_dir),
             "GRADER_DBT_SCHEMA": SCHEMA,
         }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "GRADER_"))}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "GRADER_"))
+        }
         self.capture.readouterr()
         with (
             patch.dict(os.environ, inherited | settings, clear=True),
@@ -94,7 +98,7 @@ class Terminal:
 
 @dataclass
 class School:
-    """Loads of attempts on a few courses; `oracle` knows what they come to. Each load has new, late, repeated and corrected ones."""
+    """Loads of attempts on a few courses, new, late and corrected ones; `oracle` knows what they come to."""
 
     oracle: Oracle = field(default_factory=Oracle)
     rng: random.Random = field(default_factory=lambda: random.Random(7))

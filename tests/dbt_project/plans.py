@@ -1,4 +1,4 @@
-"""How many rows PostgreSQL handles in a build: measured by its own count for each step of each plan, not by seconds."""
+"""How many rows PostgreSQL handles in a build: its own count for each step of each plan, not seconds."""
 
 from __future__ import annotations
 
@@ -8,31 +8,35 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-import sqlparse
 
 from orchestration.build import one_transaction
 
-_COUNTED = re.compile(r"(?:insert|delete|merge)\b|create\s+(?:temporary\s+)?table\b.*?\bas\b", re.IGNORECASE | re.DOTALL)
+_COMMENT = re.compile(r"\s*/\*.*?\*/\s*", re.DOTALL)
+_COUNTED = re.compile(
+    r"\s*(?:(?:insert|delete|merge)\b|create\s+(?:temporary\s+)?table\b.*?\bas\b)", re.IGNORECASE | re.DOTALL
+)
 
 
 @contextmanager
 def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """While it lasts, builds explain what they execute; the list takes the rows that each statement's steps gave or dropped."""
+    """Let builds explain what they execute; the list gets the rows that each statement's steps gave or dropped."""
     counts: list[int] = []
 
     class Explaining(one_transaction.Cursor):
         def execute(self, query: Any, values: Any = None) -> None:
-            text = str(query)
-            if values is not None or "$$" in text or "as '" in text:
-                return super().execute(query, values)
-            for statement in sqlparse.split(text):
-                bare = sqlparse.format(statement, strip_comments=True).strip()
-                if not _COUNTED.match(bare):
+            statements = re.split(r";\s*\n", _COMMENT.sub("", str(query), count=1))
+            if values is not None or not any(map(_COUNTED.match, statements)):
+                super().execute(query, values)
+                return
+            for statement in filter(str.strip, statements):
+                if _COUNTED.match(statement):
+                    super().execute(
+                        f"explain (analyze, timing off, format json) {statement.rstrip().rstrip(';')}"
+                    )
+                    (((plan,),),) = self.fetchall()
+                    counts.append(_rows(plan["Plan"]))
+                else:
                     super().execute(statement)
-                    continue
-                super().execute(f"explain (analyze, timing off, format json) {statement.rstrip(' ;')}")
-                (((explained,),),) = self.fetchall()
-                counts.append(_rows(explained["Plan"]))
 
     with monkeypatch.context() as patch:
         patch.setattr(one_transaction, "Cursor", Explaining)
@@ -40,6 +44,8 @@ def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
 
 
 def _rows(step: dict[str, Any]) -> int:
-    dropped = sum(step.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter", "Index Recheck"))
-    own: float = (step["Actual Rows"] + dropped) * step["Actual Loops"]
-    return round(own) + sum(map(_rows, step.get("Plans", ())))
+    dropped = sum(
+        step.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter", "Index Recheck")
+    )
+    of_step = int((step["Actual Rows"] + dropped) * step["Actual Loops"])
+    return of_step + sum(map(_rows, step.get("Plans", ())))

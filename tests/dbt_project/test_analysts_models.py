@@ -66,15 +66,15 @@ class Histories:
         found: defaultdict[str, list[Any]] = defaultdict(list)
         for row in models.rows(f"select * from {snapshots}.courses_history order by dbt_valid_from"):
             found[row["course_key"]].append((row["attempts"], row["correct_submits"]))
-            assert (row["dbt_valid_to"] is None) == (len(found[row["course_key"]]) == len(self.courses[row["course_key"]]))
+            assert (row["dbt_valid_to"] is None) == (
+                len(found[row["course_key"]]) == len(self.courses[row["course_key"]])
+            )
         assert found == self.courses
 
 
 def test_every_model_is_right_after_each_build_in_production(terminal: Terminal) -> None:
-    models, project = terminal.models, terminal.project
-
     def build(full_refresh: bool) -> None:
-        models.build(full_refresh)
+        terminal.models.build(full_refresh)
 
     _assert_right_after_each_build(terminal, build, "marts", "marts")
 
@@ -116,7 +116,9 @@ def _assert_right_after_each_build(
         places.append(models.rows(place)[0]["place"])
         if change == "first":
             # Other people's views: on a seed, and on a table that keeps its place.
-            models.execute(f"create schema theirs; create view theirs.names as select * from {seeds}.course_names")
+            models.execute(
+                f"create schema theirs; create view theirs.names as select * from {seeds}.course_names"
+            )
             models.execute(f"create view theirs.courses as select * from {marts}.courses_published")
         elif change == "none":
             assert len(models.rows("select * from theirs.names")) == 2

@@ -1,4 +1,4 @@
-"""dbt's commands, typed by hand in the project's folder, work on an analyst's own schemas and leave production as it is."""
+"""dbt's commands, typed by hand, work on an analyst's own schemas and leave production as it is."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def terminal(
 
 def test_commands_that_need_no_build_of_ones_own(terminal: Terminal) -> None:
     models = terminal.models
-    shown = json.loads(terminal.dbt("show", "--select", "daily_metrics", "--limit", "2", "--output", "json", "--quiet"))
+    shown = json.loads(
+        terminal.dbt("show", "--select", "daily_metrics", "--limit", "2", "--output", "json", "--quiet")
+    )
     assert len(shown["show"]) == 2
     terminal.dbt("test", "--select", "learner_tasks", "--exclude-resource-type", "unit_test")
     assert "marts" in terminal.dbt("compile", "--select", "my_model")
@@ -100,10 +102,12 @@ def test_a_build_goes_on_from_clones(terminal: Terminal, shared: Shared) -> None
     assert _differences(terminal.models) == {}
 
 
-def test_a_sample_and_a_whole_build_after_it(terminal: Terminal) -> None:
+def test_a_sample_cuts_ones_own_models_and_a_whole_build_follows(terminal: Terminal) -> None:
     models = terminal.models
-    terminal.dbt("run", "--sample", "3 days")
-    (sampled,) = models.rows(f"select count(*) as days, sum(attempts) as attempts from {MARTS}.daily_metrics")
+    terminal.dbt("build", "--sample", "3 days")
+    # Our own marts are whole, so that their figures add up; models on them see the sample.
+    assert _differences(models) == {}
+    (sampled,) = models.rows(f"select sum(counted) as attempts from {MARTS}.my_model")
     (whole,) = models.rows("select sum(attempts) as attempts from marts.daily_metrics")
     assert 0 < sampled["attempts"] < whole["attempts"]
     terminal.dbt("build", "--full-refresh")
@@ -120,21 +124,21 @@ def test_builds_after_empty_ones_are_right_and_not_quadratic(
     assert _differences(models) == {}
 
     handled: list[list[int]] = []
-    for new in (1_500, 4_500):
+    for new in (600, 2_200):
         school.load(models, new)
         terminal.dbt("run", "--empty", "--full-refresh", "--target", "prod")
-        assert models.rows("select 1 from marts.attempts") == []
         counts = []
         for full_refresh in (False, True):
+            models.execute(
+                "delete from marts.attempts; delete from marts.learner_tasks; delete from marts.load_receipts"
+            )
             with rows_handled(monkeypatch) as rows:
                 models.build(full_refresh)
             assert_as_contracted(models, school.oracle)
-            models.execute("delete from marts.attempts; delete from marts.learner_tasks; delete from marts.load_receipts")
             counts.append(sum(rows))
-        models.build(full_refresh=True)
         handled.append(counts)
     for small, large in zip(*handled, strict=True):
-        assert small > 10_000
+        assert small > 4_000
         assert large < 8 * small
 
 
@@ -149,11 +153,12 @@ def _wrong_days(models: Models) -> list[dict[str, Any]]:
 
 
 def _differences(models: Models) -> dict[str, list[dict[str, Any]]]:
-    """Rows of one's own marts that production doesn't have, and the other way round; `record_no` depends on the builds."""
+    """Rows that only one's own marts or production's have; `record_no` depends on the builds."""
     found = {}
     for mart in ("attempts", "rejected_attempts", "learner_tasks", "daily_metrics", "load_receipts"):
         own, published = (
-            f"select to_jsonb(rows) - 'record_no' as row from {schema}.{mart} as rows" for schema in (MARTS, "marts")
+            f"select to_jsonb(rows) - 'record_no' as row from {schema}.{mart} as rows"
+            for schema in (MARTS, "marts")
         )
         rows = models.rows(f"({own} except {published}) union all ({published} except {own})")
         if rows:
