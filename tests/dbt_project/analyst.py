@@ -1,4 +1,6 @@
-"""An analyst at work: a copy of the dbt project, dbt typed by hand on it, and what their models must hold."""
+"""An analyst at work: a copy of the dbt project, dbt typed by hand on it, and what their models
+must hold.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ FIRST_DAY = datetime.combine(date.today(), datetime.min.time(), timezone.utc) - 
 def copy_of_project(folder: Path, monkeypatch: pytest.MonkeyPatch, tested: bool = True) -> Path:
     """Copy the dbt project below `folder` and let production's builds use the copy.
 
-    Unit tests judge no data and stay away; so do the project's data tests unless `tested`, for speed.
+    Unit tests judge no data and stay away; so do the project's data tests unless `tested`, for
+    speed.
     """
     project = folder / "dbt_project"
     ignored = shutil.ignore_patterns(
@@ -60,14 +63,18 @@ def replace_in(file: Path, old: str, new: str) -> None:
 
 @dataclass
 class Terminal:
-    """dbt as it is typed in the project's folder, with nothing exported but the settings of `models`' warehouse."""
+    """dbt as it is typed in the project's folder, with nothing exported but the settings of
+    `models`' warehouse.
+    """
 
     models: Models
     project: Path
     capture: pytest.CaptureFixture[str]
 
     def dbt(self, *arguments: str, succeeds: bool = True) -> str:
-        """Run `dbt` with these arguments and return what it printed; asserts that it succeeds, or that it doesn't."""
+        """Run `dbt` with these arguments and return what it printed; asserts that it succeeds, or
+        that it doesn't.
+        """
         warehouse = self.models.warehouse
         settings = {
             "POSTGRES_HOST": warehouse.host,
@@ -98,7 +105,9 @@ class Terminal:
 
 @dataclass
 class School:
-    """Loads of attempts on a few courses, new, late and corrected ones; `oracle` knows what they come to."""
+    """Loads of attempts on a few courses, new, late and corrected ones; `oracle` knows what they
+    come to.
+    """
 
     oracle: Oracle = field(default_factory=Oracle)
     rng: random.Random = field(default_factory=lambda: random.Random(7))
@@ -136,7 +145,9 @@ COURSE_NAMES = {"course-v1:Org+A+2024": "Algebra", "course-v1:Org+B+2024": "Bota
 
 
 def expected_rows(oracle: Oracle, zone: ZoneInfo) -> dict[str, list[tuple[Any, ...]]]:
-    """Queries on the analyst's models, whose schema is `{}`, and the rows each must find, in any order."""
+    """Queries on the analyst's models, whose schema is `{}`, and the rows each must find, in any
+    order.
+    """
     attempts = [*oracle.attempts.values()]
     courses = [
         (course, len(them), len({a.user_id for a in them}), sum(a.correct for a in them))
@@ -181,7 +192,9 @@ def expected_rows(oracle: Oracle, zone: ZoneInfo) -> dict[str, list[tuple[Any, .
 
 
 def wrong_models(models: Models, oracle: Oracle, schema: str) -> dict[str, object]:
-    """The analyst's models in `schema` whose rows are not what they should be: rows too many and too few."""
+    """The analyst's models in `schema` whose rows are not what they should be: rows too many and
+    too few.
+    """
     wrong: dict[str, object] = {}
     for query, right in expected_rows(oracle, models.zone).items():
         found = Counter(tuple(row.values()) for row in models.rows(query.format(schema)))

@@ -17,7 +17,8 @@ pytest.register_assert_rewrite("tests.dbt_project.compare")
 
 @pytest.fixture(scope="session")
 def _models(server: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
-    # dbt reads the whole project anew for every other database: one for all tests saves a second each.
+    # dbt reads the whole project anew for every other database: one for all tests saves a second
+    # each.
     name = f"models_{secrets.token_hex(6)}"
     with closing(server.connect()) as connection:
         connection.autocommit = True

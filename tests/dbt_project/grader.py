@@ -1,4 +1,6 @@
-"""A made-up grader for the models: few learners and tasks, so that everything happens to them, and awkward ones."""
+"""A made-up grader for the models: few learners and tasks, so that everything happens to them, and
+awkward ones.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ _SPELLINGS: list[Callable[[dict[str, Any]], object]] = [repr, repr, repr, json.d
 
 
 class Grader:
-    """Answers made of one seed; the same attempts come again, late, corrected, respelled or spoiled."""
+    """Answers made of one seed; the same attempts come again, late, corrected, respelled or
+    spoiled.
+    """
 
     def __init__(self, seed: int, zones_at: datetime, days: int = 45) -> None:
         self.rng = random.Random(seed)

@@ -1,4 +1,6 @@
-"""The warehouse in plain Python: what the marts must hold after a number of loads, written from the contract alone."""
+"""The warehouse in plain Python: what the marts must hold after a number of loads, written from the
+contract alone.
+"""
 
 from __future__ import annotations
 

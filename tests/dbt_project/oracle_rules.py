@@ -1,4 +1,6 @@
-"""The rules for one record in plain Python, written from the contract alone: nothing here is shared with the product."""
+"""The rules for one record in plain Python, written from the contract alone: nothing here is shared
+with the product.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _CREATED_AT = re.compile(
 
 @dataclass(frozen=True)
 class Judged:
-    """What becomes of one record; instants are microseconds since 1970, UTC. A field that is invalid is None."""
+    """What becomes of one record; instants are microseconds since 1970, UTC. A field that is
+    invalid is None.
+    """
 
     reasons: tuple[str, ...]
     user_id: str | None = None
@@ -99,7 +103,9 @@ def read_params(value: Any) -> dict[Any, Any] | None:
 
 
 def read_created_at(text: str) -> int | None:
-    """The instant of a `created_at`, before the year 2000 as well; None when it is no real date and time."""
+    """The instant of a `created_at`, before the year 2000 as well; None when it is no real date and
+    time.
+    """
     found = _CREATED_AT.fullmatch(text)
     if not found:
         return None

@@ -1,4 +1,6 @@
-"""How many rows PostgreSQL handles in a build: its own count for each step of each plan, not seconds."""
+"""How many rows PostgreSQL handles in a build: its own count for each step of each plan, not
+seconds.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ _COUNTED = re.compile(
 
 @contextmanager
 def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Let builds explain what they execute; the list gets the rows that each statement's steps gave or dropped."""
+    """Let builds explain what they execute; the list gets the rows that each statement's steps gave
+    or dropped.
+    """
     counts: list[int] = []
 
     class Explaining(one_transaction.Cursor):

@@ -116,7 +116,8 @@ def spoiled(draw: st.DrawFn, spellings: st.SearchStrategy[str]) -> str:
 
 @st.composite
 def instants(draw: st.DrawFn) -> str:
-    """A `created_at`: mostly well formed, at or beyond the borders of what is a real date and time."""
+    """A `created_at`: mostly well formed, at or beyond the borders of what is a real date and time.
+    """
     year = draw(
         st.sampled_from([0, 1, 1900, 1970, 1998, 1999, 2000, 2001, 2023, 2024, 2100, 2400, 9999])
         | st.integers(0, 9999)

@@ -44,7 +44,9 @@ def terminal(
 
 
 class Histories:
-    """What the two models that remember every build must hold: a snapshot, and one with `full_refresh: false`."""
+    """What the two models that remember every build must hold: a snapshot, and one with
+    `full_refresh: false`.
+    """
 
     def __init__(self) -> None:
         self.attempts: list[int] = []

@@ -1,4 +1,6 @@
-"""Calendar days of the report zone: where one ends and the next begins, and what happens when the zone is changed."""
+"""Calendar days of the report zone: where one ends and the next begins, and what happens when the
+zone is changed.
+"""
 
 from __future__ import annotations
 

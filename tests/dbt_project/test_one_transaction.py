@@ -1,4 +1,6 @@
-"""Whatever a model, hook or package sends: a build is published as a whole, or says who broke it and stops."""
+"""Whatever a model, hook or package sends: a build is published as a whole, or says who broke it
+and stops.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ HOOK = "{{ config(pre_hook={'sql': \"%s\", 'transaction': %s}) }} select 1 as nu
 
 
 class SmallProject:
-    """Three models, each on the one before: `earlier`, `faulty` and `later`, with the project's macros and settings."""
+    """Three models, each on the one before: `earlier`, `faulty` and `later`, with the project's
+    macros and settings.
+    """
 
     def __init__(self, models: Models, folder: Path) -> None:
         self.models = models

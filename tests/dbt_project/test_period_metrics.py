@@ -1,4 +1,6 @@
-"""`make metrics` over any window equals the definitions, and the mart's row where the window is one day."""
+"""`make metrics` over any window equals the definitions, and the mart's row where the window is one
+day.
+"""
 
 from __future__ import annotations
 

@@ -191,7 +191,8 @@ def test_models_built_apart_come_together_again(models: Models, selections: list
 def _index_of(models: Models, mart: str) -> str:
     """The name of the mart's index on record_no."""
     (row,) = models.rows(
-        "select indexname from pg_indexes where schemaname = 'marts' and tablename = %s and indexdef like '%%(record_no)'",
+        "select indexname from pg_indexes"
+        " where schemaname = 'marts' and tablename = %s and indexdef like '%%(record_no)'",
         [mart],
     )
     return f'"{row["indexname"]}"'

@@ -1,4 +1,6 @@
-"""Texts are read by the warehouse exactly as Python reads them, through the very SQL that staging runs."""
+"""Texts are read by the warehouse exactly as Python reads them, through the very SQL that staging
+runs.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ from tests.dbt_project.warehouse import Models
 Read = list[str | None] | None
 Reader = Callable[[Sequence[str]], list[Any]]
 
-# As staging does: the parts are computed beforehand, the macro takes the quick way or calls the function.
+# As staging does: the parts are computed beforehand, the macro takes the quick way or calls the
+# function.
 _PARAMS = """
     select {{ parse_passback_params('type', 'object', 'source', 'parts') }}
     from (
@@ -116,7 +119,8 @@ def fields(value: dict[Any, Any]) -> list[str | None]:
 
 
 def allowed(text: str) -> list[Read]:
-    """The readings of a text that are right; more than one where two languages, or a refusal, are."""
+    """The readings of a text that are right; more than one where two languages, or a refusal, are.
+    """
     by_language = [read_json(text), read_repr(text)]
     readings: list[Read] = [fields(value) for value in by_language if value is not None]
     must_be_read = by_language[0] is not None or (by_language[1] is not None and repr(by_language[1]) == text)

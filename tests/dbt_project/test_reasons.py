@@ -134,7 +134,8 @@ CASES: dict[str, list[Change]] = {
         *_each("created_at", "2024-05-21 12:00:00-00:01", "9999-12-31 23:59:59.999999-23:59"),
     ],
 }
-# One change for each reason that can stand beside any other; those of the params exclude each other where they must.
+# One change for each reason that can stand beside any other; those of the params exclude each other
+# where they must.
 _TOGETHER: list[tuple[tuple[str, ...], Change]] = [
     (("user_id_invalid",), _set(lti_user_id="")),
     (("attempt_type_invalid",), _set(attempt_type="Run")),
@@ -230,7 +231,9 @@ def test_what_was_in_the_future_is_accepted_once_it_is_not(models: Models) -> No
 
 
 def _staged(models: Models, records: list[Any]) -> Oracle:
-    """Build a load of these records and compare staging and marts with the oracle, which is returned."""
+    """Build a load of these records and compare staging and marts with the oracle, which is
+    returned.
+    """
     answers = [Answer(NOW, records)]
     oracle = Oracle()
     oracle.load(models.load(answers), answers)

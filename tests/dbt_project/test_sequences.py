@@ -1,4 +1,6 @@
-"""Any sequence of loads: incremental marts = an independent computation = a rebuild, column by column."""
+"""Any sequence of loads: incremental marts = an independent computation = a rebuild, column by
+column.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def test_nothing_at_all_gives_empty_marts(models: Models) -> None:
 
 
 def _without_record_no(models: Models) -> dict[str, list[dict[str, Any]]]:
-    """Every row and column but one: a record that repeats an attempt as it is known counts in a rebuild only."""
+    """Every row and column but one: a record that repeats an attempt as it is known counts in a
+    rebuild only.
+    """
     return {
         table: [{name: value for name, value in row.items() if name != "record_no"} for row in rows]
         for table, rows in models.everything().items()

@@ -1,4 +1,6 @@
-"""A warehouse for the models: loads written straight into raw, dbt run on them, what came of it read back."""
+"""A warehouse for the models: loads written straight into raw, dbt run on them, what came of it
+read back.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,8 @@ class Models:
         self.execute(_DLT_LOADS)
 
     def load(self, answers: Iterable[Answer], finished: bool = True) -> str:
-        """Write a load as the ingestion does, without its mark unless `finished`; returns its id."""
+        """Write a load as the ingestion does, without its mark unless `finished`; returns its id.
+        """
         texts = [
             (answer.fetched_at, [json.dumps(stored(record)) for record in answer.records])
             for answer in answers
@@ -105,7 +108,9 @@ class Models:
             cursor.execute(statement, values or None)
 
     def rows(self, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
-        """Rows by column name; instants as microseconds since 1970, because PostgreSQL knows later ones than Python."""
+        """Rows by column name; instants as microseconds since 1970, because PostgreSQL knows later
+        ones than Python.
+        """
         with closing(self.warehouse.connect(options="-c timezone=UTC")) as connection:
             psycopg2.extensions.register_type(_INSTANT, connection)
             with connection.cursor(cursor_factory=RealDictCursor) as cursor:
@@ -113,7 +118,9 @@ class Models:
                 return [dict(row) for row in cursor.fetchall()]
 
     def everything(self) -> dict[str, list[dict[str, Any]]]:
-        """Every row and every column, bookkeeping included, of all that is kept from build to build."""
+        """Every row and every column, bookkeeping included, of all that is kept from build to
+        build.
+        """
         return {
             table: self.rows(f"select * from {table} order by {order}")
             for table, order in _EVERY_COLUMN.items()
