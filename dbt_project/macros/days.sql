@@ -45,3 +45,15 @@
         interval '1 day'
     ) as days (day)
 {%- endmacro %}
+
+
+{# The instant at which a calendar day begins in the report zone. #}
+{% macro day_begins(day) -%}
+    ({{ day }}::timestamp at time zone '{{ report_timezone() }}')
+{%- endmacro %}
+
+
+{# The first calendar day of the week (a Monday), month or day that a day lies in. #}
+{% macro first_day_of(unit, day) -%}
+    {{ day if unit == 'day' else "date_trunc('" ~ unit ~ "', (" ~ day ~ ")::timestamp)::date" }}
+{%- endmacro %}

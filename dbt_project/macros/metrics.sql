@@ -23,9 +23,7 @@
     select
         user_id,
         activity_date,
-        {%- for column in ['attempts', 'runs', 'submits', 'graded_submits', 'correct_submits'] %}
-        sum({{ column }}) as {{ column }},
-        {%- endfor %}
+        {{ sums_of_counts() }},
         max(record_no) as record_no
 
     from {{ ref('int_learner_course_days') }}
@@ -107,4 +105,77 @@
     ) as changes
 
     group by activity_date
+{%- endmacro %}
+
+
+{# Sums of the columns of step one, of a relation where several have them. #}
+{% macro sums_of_counts(relation=none) -%}
+    {%- for column in ['attempts', 'runs', 'submits', 'graded_submits', 'correct_submits'] %}
+    sum({{ relation ~ '.' if relation }}{{ column }})::bigint as {{ column }}{{ ',' if not loop.last }}
+    {%- endfor %}
+{%- endmacro %}
+
+
+{# A share: NULL where there is nothing to divide by. #}
+{% macro ratio(part, whole) -%}
+    {{ part }}::numeric / nullif({{ whole }}, 0)
+{%- endmacro %}
+
+
+{# The smallest value that at least this share of the values doesn't exceed; NULLs don't count. #}
+{% macro quantile(share, value) -%}
+    percentile_disc({{ share }}) within group (order by {{ value }})
+{%- endmacro %}
+
+
+{#
+  Over pairs (rows of learner_tasks) that began while we looked: the share whose first graded submit
+  is correct.
+#}
+{% macro first_submit_success() -%}
+    avg(first_graded_correct::int) filter (where not is_left_censored)
+{%- endmacro %}
+
+
+{#
+  Over the same pairs, for the 1st to the `most`th graded submit: of those that came as far without a
+  correct one, the share that is correct then.
+#}
+{% macro success_by_attempt(most) -%}
+    array[
+        {%- for number in range(1, most + 1) %}
+        avg((submits_to_first_correct is not distinct from {{ number }})::int) filter (
+            where not is_left_censored and coalesce(submits_to_first_correct, graded_submits) >= {{ number }}
+        ){{ ',' if not loop.last }}
+        {%- endfor %}
+    ]
+{%- endmacro %}
+
+
+{# The median of numeric values, exactly: the mean of the two in the middle; no value may be NULL. #}
+{% macro median(value) -%}
+    (
+        (array_agg({{ value }} order by {{ value }}))[(count(*) + 1) / 2]
+        + (array_agg({{ value }} order by {{ value }}))[(count(*) + 2) / 2]
+    ) / 2
+{%- endmacro %}
+
+
+{#
+  How surprising a success rate over n graded submits is, after a baseline over another set: the
+  logarithm of the likelihood of the rate that was seen over that of the baseline's (both binomial). A
+  baseline of 0 or 1 is taken as half a submit away from it. NULL where either set is empty.
+#}
+{% macro log_likelihood_ratio(submits, rate, baseline_submits, baseline_rate) -%}
+    {%- set baseline -%}
+        case {{ baseline_rate }}
+            when 0 then 0.5 / {{ baseline_submits }}
+            when 1 then 1 - 0.5 / {{ baseline_submits }}
+            else {{ baseline_rate }}
+        end
+    {%- endset -%}
+    {{ submits }} * (
+        case when {{ rate }} = 0 then 0 else {{ rate }} * ln({{ rate }} / ({{ baseline }})) end
+        + case when {{ rate }} = 1 then 0 else (1 - {{ rate }}) * ln((1 - {{ rate }}) / (1 - ({{ baseline }}))) end
+    )
 {%- endmacro %}

@@ -8,11 +8,22 @@ from contextlib import closing
 from dataclasses import replace
 
 import pytest
+from dbt_common.behavior_flags import BehaviorFlagRendered
 
 from ingestion.warehouse import Warehouse
 from tests.dbt_project.warehouse import Models
 
 pytest.register_assert_rewrite("tests.dbt_project.compare")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _known_source() -> Iterator[None]:
+    """At each start dbt walks the stack for every flag's caller, reading source files; pytest's stack
+    is so deep that this would take most of the time of these tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(BehaviorFlagRendered, "_default_source", staticmethod(lambda: "dbt"))
+        yield
 
 
 @pytest.fixture(scope="session")

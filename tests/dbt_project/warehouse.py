@@ -59,7 +59,7 @@ class Models:
     def reset(self, zone: ZoneInfo = MOSCOW) -> None:
         """Leave an empty raw schema and nothing else."""
         self.zone = zone
-        self.execute("drop schema if exists raw, staging, marts cascade")
+        self.execute("drop schema if exists raw, staging, marts, learners cascade")
         raw.prepare(self.warehouse)
         self.execute(_DLT_LOADS)
 

@@ -1,7 +1,3 @@
-{{ config(
-    materialized='incremental', full_refresh=false, incremental_strategy='replace',
-) }}
-
 with fetches as (
 
     select * from {{ ref('stg_grader__fetches') }}

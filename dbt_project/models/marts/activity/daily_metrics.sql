@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental', full_refresh=false, incremental_strategy='publish',
+    incremental_strategy='publish',
     unique_key='activity_date',
     indexes=[{'columns': ['activity_date'], 'unique': true}],
 ) }}

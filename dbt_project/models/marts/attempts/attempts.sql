@@ -3,7 +3,7 @@
   of a day; what came last.
 -#}
 {{ config(
-    materialized='incremental', full_refresh=false, incremental_strategy='publish',
+    incremental_strategy='publish',
     unique_key=['user_id', 'attempt_id'],
     indexes=[
         {'columns': ['attempt_id', 'user_id'], 'unique': true},
@@ -77,6 +77,9 @@ final as (
         corrected.course_key,
         corrected.block_id,
         {{ task_id('corrected') }} as task_id,
+        corrected.user_id in (
+            select excluded_learners.user_id from {{ ref('excluded_learners') }} as excluded_learners
+        ) as is_excluded,
         {{ first_record_no }} as first_record_no,
         corrected.record_no
 

@@ -1,5 +1,5 @@
 {{ config(
-    materialized='incremental', full_refresh=false, incremental_strategy='publish',
+    incremental_strategy='publish',
     unique_key='_dlt_load_id',
     indexes=[{'columns': ['_dlt_load_id'], 'unique': true}],
 ) }}

@@ -1,6 +1,6 @@
 {#- Indexes: the key; what came last. -#}
 {{ config(
-    materialized='incremental', full_refresh=false, incremental_strategy='publish',
+    incremental_strategy='publish',
     unique_key='rejected_record_id',
     indexes=[
         {'columns': ['rejected_record_id'], 'unique': true},

@@ -1,6 +1,6 @@
 {#- Indexes: the key; what was solved on a day, without the table; what changed last. -#}
 {{ config(
-    materialized='incremental', full_refresh=false, incremental_strategy='publish',
+    incremental_strategy='publish',
     unique_key=['user_id', 'task_id'],
     indexes=[
         {'columns': ['user_id', 'task_id'], 'unique': true},
@@ -13,27 +13,41 @@
 with attempts as not materialized (
 
     -- render(): whole under --sample too, or these figures would not add up to the others
-    select * from {{ ref('attempts').render() }}
+    select * from {{ ref('attempts').render() }} where not is_excluded
+
+),
+
+-- a pair of learner and task that began earlier may have begun before we looked
+history as (
+
+    select coalesce(history_from + interval '168 hours', '-infinity') as whole_from from {{ ref('as_of') }}
 
 ),
 
 {% if adds_to_itself() %}
 
+-- pairs with a new or corrected attempt, and those that another start of history touches
 changed as (
 
-    select distinct
+    select
         user_id,
         task_id
-
     from attempts
-
     where record_no > {{ last_record_no() }}
+
+    union distinct
+
+    select
+        pairs.user_id,
+        pairs.task_id
+    from {{ this }} as pairs
+    cross join history
+    where pairs.is_left_censored <> (pairs.first_attempt_at < history.whole_from)
 
 ),
 {% endif %}
 
--- all attempts of the pairs of learner and task with a new or corrected one
-attempts_of_pairs as not materialized (
+touched as not materialized (
 
     select attempts.*
 
@@ -47,51 +61,49 @@ attempts_of_pairs as not materialized (
 
 ),
 
-solved as (
+timed as (
 
-    select
-        user_id,
-        task_id,
-        min(created_at) as first_correct_at
-
-    from attempts_of_pairs
-
-    where is_correct
-
-    group by user_id, task_id
-
-),
-
-final as (
-
-    select
-        attempts_of_pairs.user_id,
-        attempts_of_pairs.task_id,
-        min(attempts_of_pairs.course_key) as course_key,
-        min(attempts_of_pairs.block_id) as block_id,
-        min(attempts_of_pairs.lis_result_sourcedid) filter (
-            where attempts_of_pairs.course_key is null
-        ) as unsplit_sourcedid,
-        count(*) as attempts,
-        count(*) filter (where attempts_of_pairs.attempt_type = 'run') as runs,
-        count(*) filter (where attempts_of_pairs.attempt_type = 'submit') as submits,
-        min(attempts_of_pairs.created_at) as first_attempt_at,
-        max(attempts_of_pairs.created_at) as last_attempt_at,
-        min(solved.first_correct_at) as first_correct_at,
-        {{ report_date('min(solved.first_correct_at)') }} as first_correct_date,
-        nullif(count(*) filter (
-            where attempts_of_pairs.created_at <= solved.first_correct_at
-        ), 0) as attempts_to_first_correct,
-        max(attempts_of_pairs.record_no) as record_no
-
-    from attempts_of_pairs
-
-    left join solved
-        on attempts_of_pairs.user_id = solved.user_id
-        and attempts_of_pairs.task_id = solved.task_id
-
-    group by attempts_of_pairs.user_id, attempts_of_pairs.task_id
+    {{ attempts_of_pairs('touched') }}
 
 )
 
-select * from final
+select
+    user_id,
+    task_id,
+    min(course_key) as course_key,
+    min(block_id) as block_id,
+    min(lis_result_sourcedid) filter (where course_key is null) as unsplit_sourcedid,
+    (
+        select max({{ lms_url('urls.url') }} collate "C")
+        from unnest(array_agg(distinct lis_outcome_service_url)) as urls (url)
+    ) as lms_url,
+    {{ learner_counts() }},
+    min(created_at) as first_attempt_at,
+    max(created_at) as last_attempt_at,
+    min(first_submit_at) as first_submit_at,
+    min(first_graded_at) as first_graded_at,
+    min(first_correct_at) as first_correct_at,
+    {{ report_date('min(first_correct_at)') }} as first_correct_date,
+    -- NULL without a verdict
+    coalesce(min(first_correct_at), 'infinity') <= min(first_graded_at) as first_graded_correct,
+    nullif(count(*) filter (where created_at <= first_correct_at), 0) as attempts_to_first_correct,
+    case when min(first_correct_at) is not null then 1 end
+    + count(is_correct) filter (where created_at < first_correct_at) as submits_to_first_correct,
+    case when min(first_submit_at) is not null then 0 end
+    + count(*) filter (where created_at < first_submit_at) as runs_before_first_submit,
+    sum(active_seconds) as active_seconds,
+    case when min(first_correct_at) is not null then 0 end
+    + coalesce(sum(active_seconds) filter (where next_at <= first_correct_at), 0) as active_seconds_to_first_correct,
+    coalesce(sum(active_seconds) filter (where is_lost), 0) as lost_seconds,
+    min(created_at) < (select history.whole_from from history) as is_left_censored,
+    case
+        when min(first_correct_at) is not null then 'solved'
+        when min(first_graded_at) is not null then 'unsolved'
+        when min(first_submit_at) is not null then 'ungraded'
+        else 'run_only'
+    end as status,
+    max(record_no) as record_no
+
+from timed
+
+group by user_id, task_id

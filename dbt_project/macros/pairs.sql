@@ -1,0 +1,103 @@
+{#
+  A pair is a learner on a task. What is written once for all marts that read pairs: their instants, the
+  time spent on them, and what they say of the learner.
+#}
+
+{#
+  Every attempt of `attempts` beside the first instants of its pair, the next attempt, the active
+  seconds up to it (the whole gap if it is shorter than ten minutes), and whether that time was lost:
+  after the first wrong submit and not after the first correct one. At one instant a correct submit
+  comes first. Only submits have a verdict.
+#}
+{% macro attempts_of_pairs(attempts) -%}
+    select
+        *,
+        case
+            when next_at - created_at < interval '600 seconds' then extract(epoch from next_at - created_at)
+            else 0
+        end as active_seconds,
+        first_wrong_at < coalesce(first_correct_at, 'infinity')
+        and created_at >= first_wrong_at
+        and next_at <= coalesce(first_correct_at, 'infinity') as is_lost
+
+    from (
+        select
+            *,
+            min(created_at) filter (where attempt_type = 'submit') over pair as first_submit_at,
+            min(created_at) filter (where is_correct is not null) over pair as first_graded_at,
+            min(created_at) filter (where not is_correct) over pair as first_wrong_at,
+            min(created_at) filter (where is_correct) over pair as first_correct_at,
+            lead(created_at) over (pair order by created_at) as next_at
+        from {{ attempts }}
+        window pair as (partition by user_id, task_id)
+    ) as timed
+{%- endmacro %}
+
+
+{#
+  Whether a pair (columns of learner_tasks) makes its learner stuck on `as_of_day`: much work of late
+  and no correct submit.
+#}
+{% macro is_stuck(as_of_day) -%}
+    (
+        status = 'unsolved'
+        and (graded_submits >= 10 or active_seconds >= 1800)
+        and {{ report_date('last_attempt_at') }} >= {{ as_of_day }} - 13
+    )
+{%- endmacro %}
+
+
+{# The hours lost (see learner_tasks) on pairs with an attempt in the four weeks up to `as_of_day`, or later. #}
+{% macro hours_lost_28d(as_of_day) -%}
+    coalesce(sum(lost_seconds) filter (
+        where {{ report_date('last_attempt_at') }} >= {{ as_of_day }} - 27
+    ), 0) / 3600
+{%- endmacro %}
+
+
+{# The course that marts by course count an attempt or a pair under. #}
+{% macro course(course_key) -%}
+    coalesce({{ course_key }}, '(no course)')
+{%- endmacro %}
+
+
+{# The order of tasks that are otherwise equal. #}
+{% macro task_order(tasks=none) -%}
+    {%- set prefix = tasks ~ '.' if tasks else '' -%}
+    {{ prefix }}course_key collate "C", {{ prefix }}block_id collate "C", {{ prefix }}task_id collate "C"
+{%- endmacro %}
+
+
+{#
+  The address of a task in the learning platform, from the one that its grades are sent to:
+  https://host/courses/COURSE/xblock/BLOCK/handler... gives https://host/courses/COURSE/jump_to/BLOCK,
+  anything else NULL. A course is one segment of the path or three. Taken apart at the slashes, because
+  a regular expression with captures takes a hundred times as long.
+#}
+{% macro lms_url(url) -%}
+    (
+        select
+            case
+                when not (parts[1] in ('http:', 'https:') and parts[2] = '' and parts[3] <> '' and parts[4] = 'courses')
+                    then null
+                {%- for segments in [1, 3] %}
+                when '' <> all(parts[5:{{ 4 + segments }}])
+                    and parts[{{ 5 + segments }}] = 'xblock'
+                    and parts[{{ 6 + segments }}] <> ''
+                    and starts_with(parts[{{ 7 + segments }}], 'handler')
+                    then array_to_string(parts[1:{{ 4 + segments }}], '/') || '/jump_to/' || parts[{{ 6 + segments }}]
+                {%- endfor %}
+            end
+        from (select string_to_array(split_part(split_part({{ url }}, '?', 1), '#', 1), '/') as parts) as address
+    )
+{%- endmacro %}
+
+
+{# {organisation, course, run} of a course key in one of its two forms, or NULL. #}
+{% macro course_parts(course_key) -%}
+    {%- set part = '([^+/:]+)' -%}
+    coalesce(
+        regexp_match({{ course_key }}, '^course-v1:{{ part }}\+{{ part }}\+{{ part }}$'),
+        regexp_match({{ course_key }}, '^{{ part }}/{{ part }}/{{ part }}$')
+    )
+{%- endmacro %}

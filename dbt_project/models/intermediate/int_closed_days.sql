@@ -1,0 +1,22 @@
+{#- The figures of the days that are over: what the snapshot keeps of each build. -#}
+{{ config(materialized='ephemeral') }}
+
+select
+    daily_metrics.activity_date,
+    daily_metrics.attempts,
+    daily_metrics.runs,
+    daily_metrics.submits,
+    daily_metrics.correct_submits,
+    daily_metrics.success_rate,
+    daily_metrics.unique_users,
+    daily_metrics.attempts_per_user,
+    daily_metrics.users_without_correct,
+    daily_metrics.avg_attempts_to_first_correct,
+    daily_metrics.new_users,
+    daily_metrics.unique_users_7d,
+    daily_metrics.unique_users_30d,
+    daily_metrics.graded_submits
+
+from {{ ref('daily_metrics') }} as daily_metrics
+
+inner join {{ ref('as_of') }} as as_of on daily_metrics.activity_date <= as_of.as_of_day

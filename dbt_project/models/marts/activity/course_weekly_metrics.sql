@@ -1,0 +1,6 @@
+{{ config(
+    unique_key=['course_key', 'week_start'],
+    indexes=[{'columns': ['course_key', 'week_start'], 'unique': true}],
+) }}
+
+{{ course_metrics('week', 'week_start') }}

@@ -1,0 +1,6 @@
+{{ config(
+    unique_key='month_start',
+    indexes=[{'columns': ['month_start'], 'unique': true}],
+) }}
+
+{{ calendar_metrics('month', 'month_start') }}

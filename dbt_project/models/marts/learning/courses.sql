@@ -1,0 +1,79 @@
+{{ config(
+    unique_key='course_key',
+    indexes=[{'columns': ['course_key'], 'unique': true}],
+) }}
+
+with as_of as (
+
+    select * from {{ ref('as_of') }}
+
+),
+
+learners as (
+
+    select
+        course_key,
+        count(*) as learners,
+        count(*) filter (where last_day >= as_of_day - 6) as learners_active_7d,
+        count(*) filter (where last_day >= as_of_day - 27) as learners_active_28d,
+        {{ sums_of_counts() }},
+        {% for flag in ['new', 'stuck', 'struggling', 'disengaging', 'at_risk', 'dormant'] %}
+        count(*) filter (where {{ flag }}) as learners_{{ flag }},
+        {% endfor %}
+        min(first_day) as first_day,
+        max(last_day) as last_day
+
+    from {{ ref('learner_courses') }}
+
+    cross join as_of
+
+    group by course_key
+
+),
+
+pairs as (
+
+    select
+        {{ course('course_key') }} as course_key,
+        count(distinct task_id) as tasks,
+        {{ first_submit_success() }} as first_submit_success,
+        {{ hours_lost_28d('as_of_day') }} as learner_hours_lost_28d
+
+    from {{ ref('learner_tasks') }}
+
+    cross join as_of
+
+    group by {{ course('course_key') }}
+
+)
+
+select
+    learners.course_key,
+    ({{ course_parts('learners.course_key') }})[1] as organisation,
+    ({{ course_parts('learners.course_key') }})[2] as course,
+    ({{ course_parts('learners.course_key') }})[3] as run,
+    learners.learners,
+    learners.learners_active_7d,
+    learners.learners_active_28d,
+    pairs.tasks,
+    learners.attempts,
+    learners.runs,
+    learners.submits,
+    learners.graded_submits,
+    learners.correct_submits,
+    {{ ratio('learners.correct_submits', 'learners.graded_submits') }} as success_rate,
+    pairs.first_submit_success,
+    learners.learners_new,
+    learners.learners_stuck,
+    learners.learners_struggling,
+    learners.learners_disengaging,
+    learners.learners_at_risk,
+    learners.learners_dormant,
+    pairs.learner_hours_lost_28d,
+    learners.first_day,
+    learners.last_day,
+    learners.learners < 5 as is_small
+
+from learners
+
+inner join pairs on learners.course_key = pairs.course_key

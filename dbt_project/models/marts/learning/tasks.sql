@@ -1,0 +1,94 @@
+{{ config(
+    unique_key='task_id',
+    indexes=[{'columns': ['task_id'], 'unique': true}],
+) }}
+
+with as_of as (
+
+    select * from {{ ref('as_of') }}
+
+),
+
+learner_tasks as (
+
+    select * from {{ ref('learner_tasks') }}
+
+),
+
+discrimination as (
+
+    select * from {{ ref('int_task_discrimination') }}
+
+),
+
+counts as (
+
+    select
+        learner_tasks.task_id,
+        min(learner_tasks.course_key) as course_key,
+        min(learner_tasks.block_id) as block_id,
+        max(learner_tasks.lms_url collate "C") as lms_url,
+        count(*) as learners,
+        {{ sums_of_counts() }},
+        count(first_graded_at) as learners_submitted,
+        count(first_correct_at) as learners_solved,
+        count(first_graded_at) filter (where not is_left_censored) as first_submits,
+        {{ first_submit_success() }} as first_submit_success,
+        {{ quantile(0.5, 'submits_to_first_correct') }} filter (
+            where not is_left_censored
+        ) as submits_to_solve_median,
+        {{ quantile(0.9, 'submits_to_first_correct') }} filter (where not is_left_censored) as submits_to_solve_p90,
+        {{ quantile(0.5, 'active_seconds_to_first_correct') }} filter (
+            where not is_left_censored
+        ) / 60 as minutes_to_solve_median,
+        {{ success_by_attempt(5) }} as success_by_attempt,
+        count(*) filter (where {{ is_stuck('as_of.as_of_day') }}) as learners_stuck,
+        sum(lost_seconds) / 3600 as learner_hours_lost,
+        {{ hours_lost_28d('as_of.as_of_day') }} as learner_hours_lost_28d,
+        min(first_attempt_at) as first_attempt_at,
+        max(last_attempt_at) as last_attempt_at
+
+    from learner_tasks
+
+    cross join as_of
+
+    group by learner_tasks.task_id
+
+)
+
+select
+    counts.task_id,
+    counts.course_key,
+    counts.block_id,
+    counts.lms_url,
+    counts.learners,
+    counts.attempts,
+    counts.runs,
+    counts.submits,
+    counts.graded_submits,
+    counts.correct_submits,
+    {{ ratio('counts.correct_submits', 'counts.graded_submits') }} as success_rate,
+    counts.learners_submitted,
+    counts.learners_solved,
+    {{ ratio('counts.learners_solved', 'counts.learners_submitted') }} as solve_rate,
+    counts.first_submits,
+    counts.first_submit_success,
+    counts.submits_to_solve_median,
+    counts.submits_to_solve_p90,
+    counts.minutes_to_solve_median,
+    counts.success_by_attempt,
+    discrimination.discrimination,
+    counts.learners_stuck,
+    counts.learner_hours_lost,
+    counts.learner_hours_lost_28d,
+    case
+        when counts.learner_hours_lost_28d > 0
+            then row_number() over (order by counts.learner_hours_lost_28d desc, {{ task_order('counts') }})
+    end as repair_rank,
+    counts.first_attempt_at,
+    counts.last_attempt_at,
+    counts.learners_submitted < 5 as is_small
+
+from counts
+
+left join discrimination on counts.task_id = discrimination.task_id
