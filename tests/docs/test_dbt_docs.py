@@ -137,8 +137,11 @@ def test_the_columns_described_are_those_in_the_warehouse(project: Project) -> N
     actual = project.columns()
     for node in [*_models(project), *project.manifest["sources"].values()]:
         relation = node["schema"], node.get("identifier") or node["name"]
-        described = {name: project.type_name(column["data_type"]) for name, column in node["columns"].items()}
-        assert described == actual[relation], relation
+        assert node["columns"].keys() == actual[relation].keys(), relation
+        types = {name: column["data_type"] for name, column in node["columns"].items() if column["data_type"]}
+        # A type is said where a contract holds it; elsewhere the docs site shows the warehouse's own.
+        expected = actual[relation] if node["resource_type"] == "model" and node["contract"]["enforced"] else {}
+        assert {name: project.type_name(type_name) for name, type_name in types.items()} == expected, relation
         undescribed = [name for name, column in node["columns"].items() if not column["description"].strip()]
         assert undescribed == [], relation
 
@@ -151,12 +154,12 @@ def test_what_is_published_is_public_and_under_a_contract(project: Project) -> N
     assert {node["name"] for node in _models(project) if node["schema"] == "marts"} == PUBLISHED
 
 
-def test_every_macro_documents_its_own_arguments(project: Project) -> None:
+def test_a_macro_documents_all_its_arguments_or_none(project: Project) -> None:
     for name, macro in project.manifest["macros"].items():
         signature = re.search(r"{%-?\s*(?:macro|test)\s+\w+\((.*?)\)", macro["macro_sql"], re.DOTALL)
         assert signature, name
         expected = [argument.split("=")[0].strip() for argument in signature[1].split(",") if argument.strip()]
-        assert [argument["name"] for argument in macro["arguments"]] == expected, name
+        assert [argument["name"] for argument in macro["arguments"]] in ([], expected), name
         assert all(argument["description"] and argument["type"] for argument in macro["arguments"]), name
 
 
