@@ -15,7 +15,9 @@ select
     daily_metrics.new_users,
     daily_metrics.unique_users_7d,
     daily_metrics.unique_users_30d,
-    daily_metrics.graded_submits
+    daily_metrics.graded_submits,
+    -- the instant of this build, the same in all of it
+    now() as built_at
 
 from {{ ref('daily_metrics') }} as daily_metrics
 

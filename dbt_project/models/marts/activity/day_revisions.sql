@@ -22,7 +22,8 @@ figures as (
 
     -- one row for each figure; dbt's own columns are not figures
     cross join lateral jsonb_each_text(
-        to_jsonb(versions) - array['activity_date', 'dbt_scd_id', 'dbt_updated_at', 'dbt_valid_from', 'dbt_valid_to']
+        to_jsonb(versions)
+        - array['activity_date', 'built_at', 'dbt_scd_id', 'dbt_updated_at', 'dbt_valid_from', 'dbt_valid_to']
     ) as figure (key, value)
 
 ),
