@@ -12,7 +12,7 @@ import pytest
 from ingestion.warehouse import Warehouse
 from tests.dbt_project.warehouse import Models
 
-pytest.register_assert_rewrite("tests.dbt_project.compare")
+pytest.register_assert_rewrite("tests.dbt_project.compare", "tests.dbt_project.compare_analytics")
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ the marts tell of happens. What the grader does to its answers, it does to these
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -65,7 +65,7 @@ class School(Grader):
 
     # --- the loads ---
 
-    def builds(self) -> Iterable[list[list[Answer]]]:
+    def builds(self) -> Iterator[list[list[Answer]]]:
         """For each build the loads that come before it, each with its answers."""
         rng = self.rng
         weeks = [(start, min(start + 20, FIRST_NIGHT)) for start in range(FIRST_LOADED, FIRST_NIGHT, 20)]

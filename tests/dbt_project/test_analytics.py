@@ -4,13 +4,17 @@ column by column.
 
 from __future__ import annotations
 
+import csv
+import shutil
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
+from orchestration.build import dbt as transform
 from tests.dbt_project.compare import assert_as_contracted
 from tests.dbt_project.compare_analytics import assert_analytics
 from tests.dbt_project.grader import Grader
@@ -56,6 +60,23 @@ def test_awkward_records_equal_the_oracle_in_another_zone_too(models: Models, se
     # Days of another zone are revised where they really differ, by a build without anything new, too.
     models.zone = ZoneInfo("Pacific/Auckland")
     _build(models, oracle)
+
+
+def test_excluded_learners_count_nowhere(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = tmp_path / "dbt_project"
+    shutil.copytree(transform.PROJECT, project, ignore=shutil.ignore_patterns("target", "logs", ".*"))
+    monkeypatch.setattr(transform, "PROJECT", project)
+    (seed,) = project.rglob("excluded_learners.csv")
+    oracle = Oracle()
+    loaded = School(7, MOSCOW, _FIRST_DAYS[0]).builds()
+    # "anna " is somebody else.
+    for excluded in (set[str](), {"anna", 'o\'neil "x"', "learner-3", "guest-b7-1"}, {"learner-3", "learner-4"}):
+        oracle.excluded = excluded
+        with seed.open("w", newline="") as file:
+            csv.writer(file).writerows([("user_id", "reason"), *((user_id, "a test") for user_id in sorted(excluded))])
+        for answers in next(loaded):
+            oracle.load(models.load(answers), answers)
+        _build(models, oracle)
 
 
 def test_nothing_at_all_gives_marts_without_figures(models: Models) -> None:

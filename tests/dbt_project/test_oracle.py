@@ -20,6 +20,7 @@ from tests.dbt_project.school import School
 
 UTC = timezone.utc
 NOON = datetime(2024, 5, 20, 12, tzinfo=UTC)
+DAY = 86_400
 RUN, WRONG, RIGHT, UNGRADED = "run", 0, 1, None
 
 
@@ -119,6 +120,46 @@ def test_llr_by_hand() -> None:
     assert learning.llr(0, 10, 50, 50) == pytest.approx(10 * math.log(100))
     assert learning.llr(0, 10, 0, 50) == pytest.approx(-10 * math.log(0.99))
     assert learning.llr(0, 0, 1, 2) is learning.llr(1, 2, 0, 0) is None
+
+
+def test_the_scorecard_by_hand() -> None:
+    rows = learning.warning_scorecard(
+        _history(
+            ("gone unsolved", "t", -25 * DAY, WRONG),  # silent in the week before 6 May, and in the two after
+            ("stays", "t", -19 * DAY, WRONG),
+            ("stays", "t", -12 * DAY, WRONG),
+            ("comes back", "t", -25 * DAY, RIGHT),
+            ("comes back", "t", -DAY, RUN),
+            ("gone solved", "t", -25 * DAY, RIGHT),
+        )
+    )
+    (row,) = [row for row in rows if (row["week_start"], row["course_key"]) == (date(2024, 5, 6), "c")]
+    counts = [row[name] for name in ("candidates", "flagged", "vanished", "flagged_vanished")]
+    assert counts == [4, 1, 2, 1]
+    assert [row[name] for name in ("precision", "recall", "base_rate", "lift")] == [
+        1,
+        Fraction(1, 2),
+        Fraction(1, 2),
+        2,
+    ]
+    assert max(row["week_start"] for row in rows) == date(2024, 5, 6)
+
+
+def test_the_path_by_hand() -> None:
+    steps = [(f"l{n}", task, -14 * DAY + second, RUN) for n in range(20) for task, second in (("b", 0), ("a", 1))]
+    path = learning.course_path(_history(*steps, ("at once", "b", -20 * DAY, RUN), ("at once", "a", -20 * DAY, RUN)))
+    told = [(row["position"], row["task_id"], row["learners_reached"], row["left_here"]) for row in path]
+    # Who was on both at one instant left at the first by name.
+    assert told == [(1, repr(("c", "b", None)), 21, 0), (2, repr(("c", "a", None)), 21, 21)]
+
+
+def test_retention_by_hand() -> None:
+    # Wednesday 3 April, six and seven days later.
+    days = [("a", "t", -number * DAY, RUN) for number in (47, 41, 40)]
+    rows = learning.cohort_retention(_history(*days, days_before=60))
+    assert [row["active_learners"] for row in rows] == [1, 1, 0, 0, 0, 0]
+    assert {(row["cohort_week"], row["learners"]) for row in rows} == {(date(2024, 4, 1), 1)}
+    assert learning.cohort_retention(_history(*days, days_before=55)) == []
 
 
 def test_keys_of_courses() -> None:
