@@ -24,21 +24,13 @@ from ingestion.faults import seconds_to_wait
 from orchestration.deliver import DeliveryError, words
 from orchestration.deliver.columns import TITLES
 from orchestration.deliver.retry import TryFailed, with_retries
-from orchestration.deliver.sheet.google_requests import (
-    FIELDS,
-    Sheet,
-    look,
-    own_range,
-    read_sheets,
-    sizing,
-    values,
-)
+from orchestration.deliver.sheet.google_requests import FIELDS, Sheet, look, own_range, read_sheets, sizing, values
 from orchestration.deliver.sheet.tables import Tables
 from orchestration.settings import GoogleSettings
 from orchestration.summary import Delivery
 
 T = TypeVar("T")
-SCOPES = ("https://www.googleapis.com/auth/spreadsheets",)
+SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 GOOGLE = "https://sheets.googleapis.com"
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -75,13 +67,12 @@ class GoogleSheet:
 
     def check(self) -> str:
         """Prove that the spreadsheet can be written, changing nothing. Raises DeliveryError."""
-        sheets = self._with_retries(_check)
-        locked = [title for title, sheet in sheets.items() if sheet.locked and title in TITLES]
-        if locked:
-            raise DeliveryError(
-                f"{self.target}: the worksheet '{locked[0]}' is protected against {self._robot()}. "
-                "Let it edit, or remove the protection"
-            )
+        for title, sheet in self._with_retries(_check).items():
+            if sheet.locked and title in TITLES:
+                raise DeliveryError(
+                    f"{self.target}: the worksheet '{title}' is protected against {self._robot()}. "
+                    "Let it edit, or remove the protection"
+                )
         return f"{self.target} can be written"
 
     def _with_retries(self, act: Callable[[SpreadsheetApi], T]) -> T:
@@ -151,11 +142,7 @@ def _read(api: SpreadsheetApi, tables: Tables, sheets: dict[str, Sheet]) -> dict
 class RequestFailed(TryFailed):
     """A request without a usable answer. `status` is None without an HTTP status."""
 
-    def __init__(
-        self, text: str, status: int | None = None, again: bool = False, retry_after: float | None = None
-    ) -> None:
-        super().__init__(text, again, retry_after)
-        self.status = status
+    status: int | None = None
 
 
 class ServiceAccount(Credentials):
@@ -166,7 +153,6 @@ class ServiceAccount(Credentials):
     """
 
     def before_request(self, request: Any, method: str, url: str, headers: Any) -> None:
-        """Put a valid token into `headers`."""
         if not self.valid:
             self.refresh(request)  # type: ignore[no-untyped-call]
         self.apply(headers)  # type: ignore[no-untyped-call]
@@ -178,9 +164,8 @@ def read_credentials(path: Path) -> ServiceAccount:
     Raises DeliveryError that names the file, never its content.
     """
     try:
-        info = json.loads(path.read_bytes())
         account: ServiceAccount = ServiceAccount.from_service_account_info(  # type: ignore[no-untyped-call]
-            info, scopes=SCOPES
+            json.loads(path.read_bytes()), scopes=[SCOPE]
         )
         return account
     except OSError as error:
@@ -235,7 +220,9 @@ def _refused(response: requests.Response) -> RequestFailed:
         reason = words.one_line(response.reason or "", 100)
     status = response.status_code
     wait = seconds_to_wait(response.headers.get("Retry-After"), datetime.now(timezone.utc))
-    return RequestFailed(f"Google answered {status}: {reason}", status, status in _RETRIED, wait)
+    failure = RequestFailed(f"Google answered {status}: {reason}", status in _RETRIED, wait)
+    failure.status = status
+    return failure
 
 
 def _no_token(error: google.auth.exceptions.RefreshError) -> RequestFailed:
