@@ -28,7 +28,6 @@ from ingestion.windows import Window, plan
 from orchestration import wiring
 from orchestration.build import receipts
 from orchestration.build.dbt import Build, Dbt
-from orchestration.deliver import Sender
 from orchestration.deliver.figures import Figures, read_figures
 from orchestration.deliver.mail.message import compose
 from orchestration.deliver.sheet.tables import build_tables
@@ -209,7 +208,7 @@ class Run:
     def _deliver_sheet(self, figures: Figures) -> None:
         sender = wiring.table_sender(self.settings)
         docs = wiring.links(self.settings).docs or "make docs"
-        self._attempt(sender, lambda: sender.deliver(build_tables(figures, self.summary, docs)))
+        self._attempt(sender.name, sender.target, lambda: sender.deliver(build_tables(figures, self.summary, docs)))
 
     def _deliver_mail(self, figures: Figures | None) -> None:
         """Send the mail; without figures when the warehouse can't be read."""
@@ -217,16 +216,16 @@ class Run:
         self.summary.log_tail = tuple(self.tail.lines)
         known = figures or Figures(self.settings.report_timezone)
         sender, links = wiring.message_sender(self.settings), wiring.links(self.settings)
-        self._attempt(sender, lambda: sender.send(compose(known, self.summary, links)))
+        self._attempt(sender.name, sender.target, lambda: sender.send(compose(known, self.summary, links)))
 
-    def _attempt(self, sender: Sender, act: Callable[[], Delivery]) -> None:
+    def _attempt(self, name: str, target: str, act: Callable[[], Delivery]) -> None:
         """Note what came of a delivery; whatever it fails for does not stop the next one."""
         try:
             delivery = act()
         except Exception as error:
             if not is_expected(error):
                 logger.exception("unexpected error")
-            delivery = Delivery(sender.name, False, sender.target, describe(error))
+            delivery = Delivery(name, False, target, describe(error))
         self._note(delivery)
 
     def _note(self, delivery: Delivery) -> None:

@@ -23,6 +23,7 @@ from zoneinfo import ZoneInfo
 
 from dotenv.parser import parse_stream
 
+from ingestion.api import Api
 from ingestion.warehouse import Warehouse
 from orchestration.errors import SettingsError
 
@@ -67,15 +68,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class ApiSettings:
-    """The grader's endpoint and the credentials for it."""
-
-    url: str
-    client: str
-    client_key: str = field(repr=False)
-
-
-@dataclass(frozen=True)
 class GoogleSettings:
     """A service account's file, a spreadsheet's id, and another base URL of the API, if any."""
 
@@ -102,7 +94,7 @@ class MailSettings:
 class Settings:
     """All settings, checked. None for an outside party: its embedded default stands in."""
 
-    api: ApiSettings | None
+    api: Api | None
     warehouse: Warehouse | None
     google: GoogleSettings | None
     mail: MailSettings | None
@@ -215,11 +207,11 @@ class _Reader:
             ]
         return not missing
 
-    def api(self) -> ApiSettings | None:
+    def api(self) -> Api | None:
         url = self.read("API_URL", _http_url)
         if not self.is_complete(API, "the built-in demo API"):
             return None
-        return ApiSettings(url, self.values["API_CLIENT"], self.values["API_CLIENT_KEY"])
+        return Api(url, self.values["API_CLIENT"], self.values["API_CLIENT_KEY"])
 
     def warehouse(self) -> Warehouse | None:
         port = self.read("POSTGRES_PORT", _whole_number, "5432", 1, LAST_PORT)

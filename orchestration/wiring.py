@@ -10,14 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingestion.api import Api
 from ingestion.warehouse import Warehouse
-from orchestration.deliver import MessageSender, TableSender
 from orchestration.deliver.mail.body import Links
 from orchestration.errors import StageError
 from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestration.deliver.mail.outbox import Outbox
+    from orchestration.deliver.mail.smtp import SmtpServer
+    from orchestration.deliver.sheet.google import GoogleSheet
+    from orchestration.deliver.sheet.workbook import Workbook
 
 DEMO_DAYS = 60
 # The stand-in mail is never sent, so its addresses are of the domain reserved for that (RFC 2606).
@@ -66,7 +71,7 @@ def open_api(settings: Settings) -> Iterator[Api]:
     Raises StageError.
     """
     if settings.api is not None:
-        yield Api(settings.api.url, settings.api.client, settings.api.client_key)
+        yield settings.api
         return
     from embedded import demo_api
 
@@ -77,7 +82,7 @@ def open_api(settings: Settings) -> Iterator[Api]:
         raise StageError(str(error)) from None
 
 
-def table_sender(settings: Settings) -> TableSender:
+def table_sender(settings: Settings) -> GoogleSheet | Workbook:
     """What takes the worksheets."""
     if settings.google is not None:
         from orchestration.deliver.sheet.google import GoogleSheet
@@ -88,7 +93,7 @@ def table_sender(settings: Settings) -> TableSender:
     return Workbook(settings.out_dir / "metrics.xlsx")
 
 
-def message_sender(settings: Settings) -> MessageSender:
+def message_sender(settings: Settings) -> SmtpServer | Outbox:
     """What takes the mail."""
     if settings.mail is not None:
         from orchestration.deliver.mail.smtp import SmtpServer
