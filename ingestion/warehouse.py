@@ -84,7 +84,8 @@ class Warehouse:
             connection.autocommit = autocommit
             with connection.cursor() as cursor:
                 yield cursor
-            connection.commit()
+            if not autocommit:
+                connection.commit()
         except psycopg2.Error as error:
             failure = self.failure(error)
         finally:

@@ -98,9 +98,9 @@ def _pipeline(
     code = EXIT_DONE
     with ExitStack() as stack:
         warehouse = wiring.open_warehouse(settings)
-        held = stack.enter_context(lock.pipeline_lock(warehouse, options.command, options.wait))
+        check_lock = stack.enter_context(lock.pipeline_lock(warehouse, options.command, options.wait))
         show_progress = stack.enter_context(screen.ingest_progress())
-        run = Run(settings, warehouse, options.command, tail, log_file, held.check, show_progress)
+        run = Run(settings, warehouse, options.command, tail, log_file, check_lock, show_progress)
         match options.command:
             case "run":
                 code = run.everything(window)
