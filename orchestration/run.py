@@ -181,16 +181,13 @@ class Run:
                 self._deliver_sheet(figures)
             self._deliver_mail(figures)
             words.append("; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries))
-        return EXIT_DONE if all(delivery.ok for delivery in self.summary.deliveries) else EXIT_DELIVERY_FAILED
+        return EXIT_DELIVERY_FAILED if self.summary.undelivered else EXIT_DONE
 
     def _report_failure(self, error: Exception) -> None:
         """The mail about a failed run; after a failed build the sheet, too, says that it is outdated."""
-        summary = self.summary
-        summary.outcome = "failed"
-        summary.failure = describe(error)
-        summary.failed_stage = next((s.name for s in summary.stages if s.outcome == "failed"), None)
+        self.summary.failure = describe(error)
         figures = self._figures()
-        if summary.failed_stage == "build" and figures is not None and figures.days:
+        if self.summary.failed_stage == "build" and figures is not None and figures.days:
             self._deliver_sheet(figures)
         self._deliver_mail(figures)
 
@@ -230,8 +227,6 @@ class Run:
 
     def _note(self, delivery: Delivery) -> None:
         self.summary.deliveries.append(delivery)
-        if not delivery.ok and self.summary.outcome == "done":
-            self.summary.outcome = "delivery failed"
         level = logging.INFO if delivery.ok else logging.ERROR
         logger.log(level, "deliver: %s to %s: %s", delivery.name, delivery.target, delivery.detail)
 

@@ -25,7 +25,7 @@ _PICTURE_ID = "last-30-days"
 def compose(figures: Figures, summary: RunSummary, links: Links) -> EmailMessage:
     """The mail about `summary`; From, To and Message-ID are the sender's to add (`addressed`)."""
     body = build_body(figures, summary, links)
-    picture = draw_days(figures.last_30_days) if body.picture_alt else None
+    picture = draw_days(figures.last_30_days) if body["picture_alt"] else None
     message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
     message["Subject"] = subject(figures, summary)
     message["Date"] = format_datetime(summary.finished_at or datetime.now(timezone.utc))
