@@ -50,7 +50,7 @@ class SmtpServer:
         deadline: float = 180,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._mail, self._context = mail, context
+        self._mail, self._context = mail, context or ssl.create_default_context()
         self._timeout, self._deadline, self._sleep = timeout, deadline, sleep
         self._where = f"{mail.host}:{mail.port}"
         self._redact = Redactor([mail.password])
@@ -145,6 +145,8 @@ class SmtpServer:
         server: smtplib.SMTP | None = None
         try:
             server = self._connect()
+            if self._mail.security == "starttls":
+                server.starttls(context=self._context)
             server.ehlo_or_helo_if_needed()
             stage = "log in"
             if self._mail.user:
@@ -164,18 +166,9 @@ class SmtpServer:
         raise failure
 
     def _connect(self) -> smtplib.SMTP:
-        host, port = self._mail.host, self._mail.port
-        context = self._context or ssl.create_default_context()
         if self._mail.security == "tls":
-            return smtplib.SMTP_SSL(host, port, timeout=self._timeout, context=context)
-        server = smtplib.SMTP(host, port, timeout=self._timeout)
-        if self._mail.security == "starttls":
-            try:
-                server.starttls(context=context)
-            except BaseException:
-                server.close()
-                raise
-        return server
+            return smtplib.SMTP_SSL(self._mail.host, self._mail.port, timeout=self._timeout, context=self._context)
+        return smtplib.SMTP(self._mail.host, self._mail.port, timeout=self._timeout)
 
     def _failure(self, error: Exception, stage: str) -> TryFailed:
         """What a library's exception means, without the password."""
