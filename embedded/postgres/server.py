@@ -76,12 +76,11 @@ def find(state_dir: Path, database: str = DATABASE) -> Warehouse | None:
     """
     with _clean_errors(f"The embedded PostgreSQL in {state_dir} could not be looked for"):
         home = Home(state_dir)
-        for major in home.majors():
-            postmaster = running_postmaster(home.data(major))
-            if postmaster is not None:
-                warehouse = _warehouse(home, postmaster, database)
-                if _refusal(warehouse, postmaster) is None:
-                    return warehouse
+        postmaster = _running(home)
+        if postmaster is not None:
+            warehouse = _warehouse(home, postmaster, database)
+            if _refusal(warehouse, postmaster) is None:
+                return warehouse
         return None
 
 
@@ -94,24 +93,24 @@ def stop(state_dir: Path) -> bool:
         home = Home(state_dir)
         if not home.majors():
             return False
-        stopped = False
         with home.lock():
-            for major in home.majors():
-                postmaster = running_postmaster(home.data(major))
-                if postmaster is None:
-                    continue
-                if not shut_down(postmaster.pid, _STOP_SECONDS):
-                    raise EmbeddedPostgresError(
-                        f"The embedded PostgreSQL (process {postmaster.pid}) is still shutting down after "
-                        f"{_STOP_SECONDS:.0f} s; its log is in {home.data(major) / 'log'}."
-                    )
-                stopped = True
-        return stopped
+            postmaster = _running(home)
+            if postmaster is not None and not shut_down(postmaster.pid, _STOP_SECONDS):
+                raise EmbeddedPostgresError(
+                    f"The embedded PostgreSQL (process {postmaster.pid}) is still shutting down after "
+                    f"{_STOP_SECONDS:.0f} s; its log is in {postmaster.data / 'log'}."
+                )
+        return postmaster is not None
 
 
 def password_file(state_dir: Path) -> Path:
     """The file with the password of `grader` on 127.0.0.1, for analysts' tools; there once it was started."""
     return Home(state_dir).password_file
+
+
+def _running(home: Home) -> Postmaster | None:
+    servers = (running_postmaster(home.data(major)) for major in home.majors())
+    return next(filter(None, servers), None)
 
 
 def _start_server(
