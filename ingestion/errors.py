@@ -7,10 +7,8 @@ arguments, nor in `__cause__` or `__context__` (raisers leave their `except` blo
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ingestion.windows import Window
+from ingestion.windows import Window
 
 
 class IngestionError(Exception):

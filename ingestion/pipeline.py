@@ -21,16 +21,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ingestion import raw
 from ingestion.api import GraderApi
 from ingestion.batches import Fetched, put_aside
 from ingestion.errors import ApiError, CancelledError, IngestionError, LoadError
+from ingestion.warehouse import Warehouse
 from ingestion.windows import DAY, Window, slices
-
-if TYPE_CHECKING:
-    from ingestion.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +66,6 @@ class Progress:
 class IngestReport:
     """What an ingest did; counts are of committed loads."""
 
-    windows: list[Window]
     slices: int = 0
     slices_loaded: int = 0
     load_ids: list[str] = field(default_factory=list)
@@ -99,10 +95,9 @@ def ingest(
     """
     began = time.monotonic()
     pace = pace or Pace()
-    report = IngestReport(list(asked))
-    report.removed = raw.prepare(warehouse)
+    removed = raw.prepare(warehouse)
     todo = _slices_to_fetch(warehouse, asked, now(), pace.slice_length)
-    report.slices = len(todo)
+    report = IngestReport(slices=len(todo), removed=removed)
     records_fetched = 0
     # dlt would load what a killed run has prepared there instead of what is fetched now.
     shutil.rmtree(work_dir, ignore_errors=True)

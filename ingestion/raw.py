@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg2.extensions import cursor as Cursor
 
 from ingestion.errors import WarehouseError
+from ingestion.warehouse import Warehouse
 from ingestion.windows import Window, missing, union
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from psycopg2.extensions import cursor as Cursor
-
-    from ingestion.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -107,9 +102,9 @@ def open_round(cursor: Cursor, asked: Window) -> tuple[str, list[Window]]:
         """,
         (asked.start, asked.end, _completed_loads(cursor)),
     )
-    rows: Sequence[tuple[str, datetime, datetime, datetime]] = cursor.fetchall()
+    rows = cursor.fetchall()
     if rows:
-        latest = max(rows, key=lambda row: row[3])[0]
+        latest: str = max(rows, key=lambda row: row[3])[0]
         rest = missing(asked, (Window(row[1], row[2]) for row in rows if row[0] == latest))
         if rest:
             return latest, rest

@@ -143,10 +143,7 @@ def _check_utf8(body: bytes | bytearray) -> None:
             decoder.decode(body[offset : offset + _DECODE_STEP], is_last)
         except UnicodeDecodeError as error:
             cut_short = is_last and error.reason == "unexpected end of data"
-            break
-    else:
-        return
-    raise BrokenBodyError(f"bytes that are not UTF-8 (near byte {offset})", cut_short)
+            raise BrokenBodyError(f"bytes that are not UTF-8 (near byte {offset})", cut_short) from None
 
 
 def _replace_escape(match: re.Match[bytes]) -> bytes:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
 # The API doesn't say whether the ends of a window are included. Its times are in microseconds, so two
@@ -22,9 +19,7 @@ DAWN = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """The time from `start` up to, not including, `end`; both aware, kept in UTC. Raises ValueError unless
-    start < end.
-    """
+    """The time from `start` up to, not including, `end`; both aware, kept in UTC; start < end."""
 
     start: datetime
     end: datetime
