@@ -1,8 +1,7 @@
 """One pipeline run at a time on a warehouse, by a PostgreSQL advisory lock.
 
 The lock belongs to a database session, so it ends with its owner however that dies, and it holds
-between machines. A connection pooler in transaction mode would break that: connect to PostgreSQL
-itself.
+between machines. A connection pooler in transaction mode would break that.
 """
 
 from __future__ import annotations
@@ -78,8 +77,7 @@ def check_held(warehouse: Warehouse, pid: int) -> None:
     """Raise StageError unless the server still keeps the session `pid` that holds the lock.
 
     A restarted server, an administrator or a lost network can end it while its owner works on,
-    and another run may start. A session of its own notices at once where a dead line would keep
-    waiting.
+    and another run may start. A new session notices at once where a dead line would keep waiting.
     """
     problem = "the session that keeps other runs away has ended."
     try:

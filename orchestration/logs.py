@@ -85,8 +85,7 @@ def configure(folder: Path, retention_days: int, secrets: Iterable[str], verbose
     """Set up logging for this process and remove outdated log files.
 
     `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the
-    tail of the log and the path of today's file. Raises SettingsError when the folder can't be made
-    or written.
+    log's tail and today's file. Raises SettingsError when the folder can't be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -2,8 +2,7 @@
 
     ingest  →  build  →  deliver: spreadsheet, mail
 
-A failing stage stops what depends on it; a failing delivery does not stop the other; the mail is
-always sent.
+A failing stage stops what depends on it; a failing delivery stops nothing; the mail is always sent.
 """
 
 from __future__ import annotations
@@ -58,11 +57,9 @@ def describe(error: BaseException) -> str:
 
 
 def work_folder(state_dir: Path, warehouse: Warehouse) -> Path:
-    """Where an ingest into this database keeps its files: databases that share a `STATE_DIR` share
-    no folder.
+    """Where an ingest into this database keeps its files: no two databases share a folder.
 
-    The name is made of database, host and port; a hash keeps apart those that read alike as file
-    names.
+    The hash in its name keeps apart those that read alike as file names.
     """
     database = f"{warehouse.dbname}@{warehouse.host}:{warehouse.port}"
     readable = re.sub(r"[^A-Za-z0-9.@-]+", "_", database)[:60]
@@ -195,12 +192,11 @@ class Run:
         try:
             return read_figures(self.warehouse, self.settings.report_timezone)
         except IngestionError as error:
-            message = str(error)
-        if self.summary.outcome == "failed":
-            logger.warning("the mail has no figures: %s", message)
-        else:
-            self._note(Delivery("Figures", False, self.warehouse.label, message))
-        return None
+            if self.summary.outcome == "failed":
+                logger.warning("the mail has no figures: %s", error)
+            else:
+                self._note(Delivery("Figures", False, self.warehouse.label, str(error)))
+            return None
 
     def _deliver_sheet(self, figures: Figures) -> None:
         sender = wiring.table_sender(self.settings)

@@ -1,5 +1,4 @@
-"""The only place that reads the environment: variables, or the same names in `.env`, become one
-checked value.
+"""The only place that reads the environment, and the same names in `.env`, as one checked value.
 
 Every other module gets its settings handed down. Set but empty counts as unset; a real environment
 variable wins over `.env`.

@@ -34,8 +34,7 @@ class LoadCounts:
 class TestResult:
     """One data test that did not simply pass.
 
-    `message` holds no values of records; `sample` has a few failing rows as text, which name no
-    learner.
+    `message` holds no values of records; `sample` has a few failing rows, which name no learner.
     """
 
     __test__ = False  # pytest looks into every class whose name begins with Test

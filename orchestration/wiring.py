@@ -1,8 +1,6 @@
-"""Chooses, by the settings, between the outside parties and the embedded ones that stand in for
-them.
+"""Chooses, by the settings, between the outside parties and the embedded stand-ins.
 
-The only module that knows both. Stand-ins are imported when they are needed, so that production
-runs never load them.
+The only module that knows both. It imports what it chose, so that production never loads stand-ins.
 """
 
 from __future__ import annotations

@@ -71,8 +71,7 @@ def start(state_dir: Path, settings: Mapping[str, str] | None = None, database: 
 def find(state_dir: Path, database: str = DATABASE) -> Warehouse | None:
     """A database of the state folder's running server; None when that is down, not ready or hasn't got it.
 
-    Whoever answers has to prove that the data folder is this one. Raises EmbeddedPostgresError when the
-    folder is somebody else's.
+    Whoever answers has to prove that the data folder is this one. Raises EmbeddedPostgresError.
     """
     with _clean_errors(f"The embedded PostgreSQL in {state_dir} could not be looked for"):
         home = Home(state_dir)

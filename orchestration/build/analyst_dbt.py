@@ -1,7 +1,6 @@
 """`dbt` as people type it: the settings become the environment, then dbt itself takes over.
 
-`.venv/bin/dbt` calls this, so that `dbt build` in `dbt_project/` works with nothing exported, on
-an analyst's own schemas.
+`.venv/bin/dbt` calls this: `dbt build` works with nothing exported, on an analyst's own schemas.
 """
 
 from __future__ import annotations

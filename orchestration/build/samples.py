@@ -39,8 +39,7 @@ def sample_rows(session: Connection, query: str) -> tuple[str, ...]:
 
     `session` is the one the test has run in: others can't see yet what it looked at. Its
     transaction stays as it was. Equal hidden values get equal names (`user_id 1`). A query that
-    fails or takes over 10 seconds gives no rows: the mail about a failure does not fail for want
-    of a sample.
+    fails or takes over 10 seconds gives no rows: the mail does not fail for want of a sample.
     """
     try:
         with session.cursor() as cursor:
@@ -69,9 +68,7 @@ class StoredFailures:
 
 
 def stored_failures(session: Session, results: Iterable[Any]) -> list[StoredFailures]:
-    """Read the tables of the failing tests with `store_failures`, before the build's transaction
-    takes them back.
-    """
+    """Read the failing tests' tables of `store_failures`, before the transaction takes them back."""
     found = []
     for result in results:
         node = result.node

@@ -27,8 +27,7 @@ def metrics(settings: Settings, window: Window, as_json: bool) -> int:
 
 
 def period_metrics(dbt: Dbt, warehouse: Warehouse, window: Window) -> dict[str, Any]:
-    """The metrics over the valid attempts of `window`, by column name; ratios as float, None where
-    undefined.
+    """The metrics over the attempts of `window`, by column name; ratios as float, None if undefined.
 
     Raises StageError when nothing was built yet, WarehouseError.
     """

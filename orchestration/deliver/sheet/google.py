@@ -178,8 +178,7 @@ def read_credentials(path: Path) -> ServiceAccount:
 class SpreadsheetApi(HTTPClient):
     """gspread's plain client for one spreadsheet, at the base URL of the settings.
 
-    A request is given up when it has waited `timeout` seconds for the other side, or at `deadline`
-    (of the monotonic clock).
+    A request is given up after `timeout` seconds of silence, or at `deadline` (of the monotonic clock).
     """
 
     def __init__(self, google: GoogleSettings, timeout: float, deadline: float) -> None:

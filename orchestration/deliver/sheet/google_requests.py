@@ -89,8 +89,7 @@ def read_sheets(spreadsheet: Mapping[str, Any]) -> dict[str, Sheet]:
 def sizing(tables: Sequence[Table], sheets: Mapping[str, Sheet]) -> tuple[list[Request], dict[str, Sheet]]:
     """Requests that add missing worksheets, rows and columns, and the worksheets thereafter.
 
-    New rows get their number formats at once, so that no reader sees a date as a bare number.
-    Nothing ever shrinks.
+    New rows get their number formats at once: no reader sees a date as a number. Nothing shrinks.
     """
     requests: list[Request] = []
     after = dict(sheets)
@@ -121,8 +120,7 @@ def sizing(tables: Sequence[Table], sheets: Mapping[str, Sheet]) -> tuple[list[R
 def values(table: Table, found: Sequence[Sequence[Any]]) -> dict[str, Any] | None:
     """One range of a values write that turns `found` into the table; None when they are the same.
 
-    `found` is the table's columns as read, unformatted. Rows that vanished become blank in the same
-    write.
+    `found` is the table's columns as read, unformatted. Rows that vanished become blank as well.
     """
     width = len(table.columns)
     wanted = [[_plain(cell) for cell in row] for row in table.cells]

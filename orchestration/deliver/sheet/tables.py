@@ -50,8 +50,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Table:
-    """One worksheet: a header row of the columns' names, then `rows`. Times are naive, in the
-    report zone.
+    """One worksheet: a header row of the columns' names, then `rows`; times are the report zone's.
 
     The cells of the column `shaded` are coloured by SHADES. Rows for which a formula of `marks`,
     written for row 2, holds are bold and filled with its colour. `unstable` names rows (by their
@@ -76,8 +75,7 @@ class Table:
         return (self.header, *self.rows)
 
     def same(self, wanted: Sequence[Sequence[object]], found: Sequence[Sequence[object]]) -> bool:
-        """Whether a worksheet that reads as `found` holds `wanted`: `cells` as that worksheet would
-        return them.
+        """Whether a worksheet that reads as `found` holds `wanted`: `cells` as it would return them.
 
         Fractions may differ in the last digits that spreadsheets keep; unstable rows may differ.
         """
