@@ -4,8 +4,6 @@ Every message says what failed, where, and what to do. No error holds a secret: 
 arguments, nor in `__cause__` or `__context__` (raisers leave their `except` block first).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from ingestion.windows import Window

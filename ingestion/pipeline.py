@@ -6,8 +6,6 @@ A few threads fetch days ahead and put their records aside on disk, within bound
 loads them in order, batch by batch. A slow API's days are committed soon, a fast one's in few loads.
 """
 
-from __future__ import annotations
-
 import logging
 import multiprocessing
 import shutil

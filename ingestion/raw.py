@@ -4,8 +4,6 @@ Only rows whose `_dlt_load_id` is in `raw._dlt_loads` (dlt's own table) with sta
 completed load. Callers hold the lock that lets one ingest run at a time.
 """
 
-from __future__ import annotations
-
 import logging
 import uuid
 from typing import Any

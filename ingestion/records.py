@@ -5,8 +5,6 @@ become U+FFFD. A record that jsonb has no room for (see `_fits_jsonb`), or that 
 reading (NaN, Infinity, raw control characters), becomes a JSON string of its text.
 """
 
-from __future__ import annotations
-
 import codecs
 import json
 import re

@@ -1,7 +1,5 @@
 """Where the warehouse is: the one value every stage connects with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Windows of time: what to ask the API for, and in which steps."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone

@@ -1,7 +1,5 @@
 """The entry point: reads settings, sets up logging, runs a command, returns an exit code."""
 
-from __future__ import annotations
-
 import argparse
 import ctypes
 import logging

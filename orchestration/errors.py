@@ -3,8 +3,6 @@
 Every message says what failed, where, and what to do next; it holds no secret and is mailed as it is.
 """
 
-from __future__ import annotations
-
 EXIT_DONE = 0
 EXIT_STAGE_FAILED = 1
 EXIT_USAGE = 2

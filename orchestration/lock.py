@@ -4,8 +4,6 @@ The lock belongs to a database session, so it ends with its owner however that d
 between machines. A connection pooler in transaction mode would break that.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import socket

@@ -1,7 +1,5 @@
 """A command's logging: a file named by the local date, stages on the terminal, no secrets."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import os

@@ -5,8 +5,6 @@
 A failing stage stops what depends on it; a failing delivery stops nothing; the mail is always sent.
 """
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import re

@@ -4,8 +4,6 @@ Every other module gets its settings handed down. Set but empty counts as unset;
 variable wins over `.env`.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import math

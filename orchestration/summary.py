@@ -1,7 +1,5 @@
 """What a run did, as values: the screen, the mail and the log all show it from here."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal

@@ -4,8 +4,6 @@ Each kind turns the JSON text of an ordinary record into another JSON text. `rea
 which the warehouse must reject the result, in its order of reasons; none means that the record stays valid.
 """
 
-from __future__ import annotations
-
 import json
 from ast import literal_eval
 from collections.abc import Callable, Sequence

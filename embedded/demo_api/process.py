@@ -1,7 +1,5 @@
 """Starts and stops the demo API as a process of its own."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets

@@ -1,7 +1,5 @@
 """The demo API's HTTP side: one endpoint, GET /api/statistics, as the grader's vendor offers it."""
 
-from __future__ import annotations
-
 import hmac
 import sys
 from collections.abc import Callable, Iterable, Iterator

@@ -12,8 +12,6 @@ never changes again. A load of day D made on day D+1 misses the late ones; the n
 looking back a day (in zones as far east as Moscow or west of it).
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone

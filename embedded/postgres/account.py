@@ -1,7 +1,5 @@
 """The account that runs the server: the current user or, since PostgreSQL refuses root, a substitute for root."""
 
-from __future__ import annotations
-
 import os
 import pwd
 import subprocess

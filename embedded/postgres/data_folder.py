@@ -1,7 +1,5 @@
 """The data folder of the embedded server: made once by initdb, its configuration written at each start."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os

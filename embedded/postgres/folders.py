@@ -1,7 +1,5 @@
 """Where the embedded PostgreSQL keeps its files below the state folder, readable by their owner alone."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import hashlib

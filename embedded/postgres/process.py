@@ -1,7 +1,5 @@
 """The server as a process: whether the one on record is alive and ours, starting it, stopping it, what it logs."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal

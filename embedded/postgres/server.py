@@ -1,7 +1,5 @@
 """Making, starting, finding and stopping the embedded server of a state folder."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import secrets

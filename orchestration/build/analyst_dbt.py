@@ -3,8 +3,6 @@
 `.venv/bin/dbt` calls this: `dbt build` works with nothing exported, on an analyst's own schemas.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from pathlib import Path

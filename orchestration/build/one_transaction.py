@@ -5,8 +5,6 @@ one session of ours, on which dbt's commits and rollbacks work on a savepoint. O
 method that opens a connection is replaced.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

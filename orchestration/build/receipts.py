@@ -1,7 +1,5 @@
 """What became of the records of one run, read from the receipts that dbt wrote."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 

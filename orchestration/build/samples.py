@@ -1,7 +1,5 @@
 """What a failing data test found: a few rows for the mail, and the table of `store_failures`."""
 
-from __future__ import annotations
-
 import io
 import logging
 import re

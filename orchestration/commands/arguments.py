@@ -1,7 +1,5 @@
 """The command line: `python -m orchestration COMMAND [options]`, which make's targets call."""
 
-from __future__ import annotations
-
 import argparse
 import re
 from datetime import datetime, timezone

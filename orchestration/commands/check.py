@@ -1,7 +1,5 @@
 """`make check`: one line for each outside party, reachable or what to do, changing nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone

@@ -1,7 +1,5 @@
 """`make metrics`: the metrics of any window, by the same macros that make `marts.daily_metrics`."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

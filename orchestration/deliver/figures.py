@@ -1,7 +1,5 @@
 """What the deliveries show, read from the marts in one snapshot."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field

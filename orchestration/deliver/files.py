@@ -1,7 +1,5 @@
 """Files that are the old or the new one, never half of one, and only their owner's to read."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from pathlib import Path

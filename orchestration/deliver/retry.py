@@ -1,7 +1,5 @@
 """Patience with the parties that take deliveries: bounded retries, with a deadline."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import TypeVar

@@ -1,7 +1,5 @@
 """What a run's mail says, as plain values; `text` and `html` render it in their own ways."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

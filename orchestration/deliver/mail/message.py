@@ -1,7 +1,5 @@
 """The mail of a run: subject, plain text, HTML, and the picture of the last 30 days."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from copy import deepcopy

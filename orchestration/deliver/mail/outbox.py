@@ -1,7 +1,5 @@
 """A folder that stands in for a mail server: each mail is a file that any mail program opens."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from datetime import timezone

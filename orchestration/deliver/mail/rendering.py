@@ -1,7 +1,5 @@
 """The mail as plain text, at most about 78 characters wide, and as HTML, every value escaped."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from pathlib import Path

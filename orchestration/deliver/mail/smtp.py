@@ -1,7 +1,5 @@
 """A mail server, by smtplib: verified TLS, AUTH, retries only while nothing was sent."""
 
-from __future__ import annotations
-
 import logging
 import smtplib
 import socket

@@ -1,7 +1,5 @@
 """What the worksheets hold and how they look, as plain values that both writers share."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

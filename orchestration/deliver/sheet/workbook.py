@@ -5,8 +5,6 @@ The file is opened and only the program's own cells are rewritten. What openpyxl
 and pictures do.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import zipfile
