@@ -39,7 +39,6 @@ class Fault(Exception):
 
     @property
     def code(self) -> str:
-        """The status code as messages show it."""
         return "none" if self.status_code is None else str(self.status_code)
 
 

@@ -182,7 +182,6 @@ class _FetchAhead:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether every slice was taken."""
         return self.taken == len(self._results)
 
     def take(self, timeout: float | None = None) -> list[Fetched] | None:

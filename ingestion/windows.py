@@ -32,7 +32,6 @@ class Window:
 
     @property
     def length(self) -> timedelta:
-        """From start to end."""
         return self.end - self.start
 
     def __str__(self) -> str:

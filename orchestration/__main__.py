@@ -6,7 +6,6 @@ import logging
 import multiprocessing
 import os
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 from ingestion.errors import IngestionError
@@ -94,10 +93,9 @@ def _pipeline(
     options: argparse.Namespace, settings: Settings, window: Window | None, tail: Tail, log_file: Path
 ) -> int:
     code = EXIT_DONE
-    with ExitStack() as stack:
-        warehouse = wiring.open_warehouse(settings)
-        check_lock = stack.enter_context(lock.pipeline_lock(warehouse, options.command, options.wait))
-        show_progress = stack.enter_context(screen.ingest_progress())
+    warehouse = wiring.open_warehouse(settings)
+    locked = lock.pipeline_lock(warehouse, options.command, options.wait)
+    with locked as check_lock, screen.ingest_progress() as show_progress:
         run = Run(settings, warehouse, options.command, tail, log_file, check_lock, show_progress)
         match options.command:
             case "run":

@@ -111,7 +111,6 @@ def _acquire(cursor: Cursor, warehouse: Warehouse, name: str, wait: bool) -> Non
 
 
 def _holder(cursor: Cursor) -> str:
-    """Who has the lock, and since when."""
     cursor.execute(HOLDER, (LOCK_KEY,))
     found = next((name for name, _ in cursor.fetchall()), "")
     name, _, since = found.rpartition(" ")

@@ -202,7 +202,6 @@ class Run:
         self._attempt(sender.name, sender.target, lambda: sender.deliver(build_tables(figures, self.summary, docs)))
 
     def _deliver_mail(self, figures: Figures | None) -> None:
-        """Send the mail; without figures when the warehouse can't be read."""
         self.summary.finished_at = self.now()
         self.summary.log_tail = tuple(self.tail.lines)
         known = figures or Figures(self.settings.report_timezone)

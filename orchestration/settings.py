@@ -105,7 +105,6 @@ class Settings:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret value, for the log's redaction."""
         values = [
             self.api.client_key if self.api else "",
             self.warehouse.password if self.warehouse else "",
@@ -144,10 +143,8 @@ def _read_env_file(path: Path) -> dict[str, str]:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-    except UnicodeDecodeError:
-        reason = "it is not UTF-8"
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "it is not UTF-8")
     if reason:
         raise SettingsError(f"{path.name} cannot be read: {reason}. Make it a readable UTF-8 text file.")
     bindings = list(parse_stream(io.StringIO(text)))

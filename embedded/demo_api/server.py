@@ -41,7 +41,6 @@ class DemoServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """The endpoint's address."""
         return f"http://127.0.0.1:{self.server_port}{PATH}"
 
 

@@ -24,7 +24,6 @@ class Account:
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether this is another account than the process's own."""
         return self.uid != os.geteuid()
 
     def run(

@@ -28,7 +28,6 @@ class Home:
         self.port_file = self.path / "port"
 
     def data(self, major: int) -> Path:
-        """The data folder of a major version of PostgreSQL."""
         return self.path / str(major)
 
     def majors(self) -> list[int]:

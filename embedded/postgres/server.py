@@ -57,13 +57,17 @@ def start(state_dir: Path, settings: Mapping[str, str] | None = None, database: 
                 return found
             installation = choose(home.majors())
             data = home.data(installation.major)
-            if running_postmaster(data) is None:
+            running = running_postmaster(data)
+            if running is not None:
+                ready = _ready(home, data, running.pid)
+            else:
                 runnable = usable_by(installation, account)
                 if not data.exists():
                     make_data_folder(runnable, account, data, settings or {})
-                _start_server(runnable, account, home, data, settings or {})
-            _wait_until_ready(home, data, None)
-            return _prepare(home, account, data, database)
+                ready = _start_server(runnable, account, home, data, settings or {})
+            if ready is None:
+                raise EmbeddedPostgresError(f"The embedded PostgreSQL in {data} ended while it was starting.")
+            return _prepare(home, account, ready, database)
 
 
 def find(state_dir: Path, database: str = DATABASE) -> Warehouse | None:
@@ -112,17 +116,17 @@ def _running(home: Home) -> Postmaster | None:
 
 def _start_server(
     installation: Installation, account: Account, home: Home, data: Path, settings: Mapping[str, str]
-) -> None:
+) -> Postmaster:
     deadline = time.monotonic() + _ORPHANS_SECONDS
     remove_old_logs(data)
     while True:
         port = write_configuration(home, data, account, settings)
         before = log_sizes(data)
         pid = launch(installation, account, data)
-        if _wait_until_ready(home, data, pid):
+        if ready := _ready(home, data, pid):
             write_private(home.port_file, f"{port}\n", account)
             _log.info("Started the embedded PostgreSQL on 127.0.0.1:%s, process %s", port, pid)
-            return
+            return ready
         logged = logged_since(data, before)
         # Another program took the port a moment ago, or backends of a killed server are still ending.
         temporary = "could not create any TCP/IP sockets" in logged or "shared memory block" in logged
@@ -135,24 +139,22 @@ def _start_server(
         time.sleep(0.3)
 
 
-def _wait_until_ready(home: Home, data: Path, pid: int | None) -> bool:
-    """Wait until the server accepts connections; False when process `pid` has ended before that."""
+def _ready(home: Home, data: Path, pid: int) -> Postmaster | None:
+    """The server, once it accepts connections; None when its process `pid` has ended before that."""
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
         postmaster = running_postmaster(data)
         if postmaster is not None:
             refusal = _refusal(_warehouse(home, postmaster, "postgres"), postmaster)
             if refusal is None:
-                return True
+                return postmaster
             if "authentication failed" in refusal:
                 raise EmbeddedPostgresError(
                     f"The embedded PostgreSQL in {data} was started by another user, who alone may use it "
                     "without a password. Stop it (`make db-stop`) and try again."
                 )
-        if pid is not None and not is_alive(pid):
-            return False
-        if pid is None and postmaster is None:
-            break
+        if not is_alive(pid):
+            return None
         time.sleep(0.03)
     raise with_log(
         f"The embedded PostgreSQL in {data} is running but accepts no connections. "
@@ -161,11 +163,8 @@ def _wait_until_ready(home: Home, data: Path, pid: int | None) -> bool:
     )
 
 
-def _prepare(home: Home, account: Account, data: Path, database: str) -> Warehouse:
+def _prepare(home: Home, account: Account, postmaster: Postmaster, database: str) -> Warehouse:
     """Give the role its password and make the database, the last step of a first start."""
-    postmaster = running_postmaster(data)
-    if postmaster is None:
-        raise EmbeddedPostgresError(f"The embedded PostgreSQL in {data} ended right after its start.")
     with _warehouse(home, postmaster, "postgres").session("grader-elt start", autocommit=True) as cursor:
         if not home.password_file.exists():
             password = secrets.token_urlsafe(24)

@@ -73,7 +73,6 @@ class Session(connection):
     """What sent the last statement that named its node."""
 
     def begin(self) -> None:
-        """Begin the transaction. Raises psycopg2.Error."""
         with super().cursor() as own:
             # The session waits while dbt thinks; a server that ends such ones would end the build.
             own.execute("set idle_in_transaction_session_timeout = 0")
@@ -119,11 +118,9 @@ class Session(connection):
         return not self.closed and self.lost is None and self.info.transaction_status == TRANSACTION_STATUS_INTRANS
 
     def publish(self) -> None:
-        """Commit the build. Raises psycopg2.Error."""
         super().commit()
 
     def discard(self) -> None:
-        """Give up what was not published."""
         super().close()
 
 

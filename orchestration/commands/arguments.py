@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 
 from ingestion.windows import Window
 from orchestration.errors import SettingsError
+from orchestration.settings import LAST_PORT
 
 COMMANDS = {
     "run": "the whole pipeline: ingest, build, deliver",
@@ -27,7 +28,6 @@ INSTANT = re.compile(
     r"(?:(?P<utc>Z)|(?P<offset>[+-]\d{2}:\d{2}))?)?",
     re.ASCII,
 )
-LAST_PORT = 65_535
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

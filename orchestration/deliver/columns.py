@@ -27,7 +27,6 @@ class Column:
 
     @property
     def pixels(self) -> int:
-        """The width on a worksheet."""
         return self.width or 66 + 5 * len(self.name)
 
     @property

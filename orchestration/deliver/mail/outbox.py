@@ -26,7 +26,6 @@ class Outbox:
         return str(self._folder)
 
     def send(self, message: EmailMessage) -> Delivery:
-        """Write the message. Raises DeliveryError when the folder can't be written."""
         run_id = re.sub(r"[^A-Za-z0-9._-]+", "_", message[RUN_HEADER])
         sent_at = message["Date"].datetime.astimezone(timezone.utc)
         path = self._folder / f"{sent_at:%Y%m%dT%H%M%SZ}-{run_id}.eml"
@@ -35,6 +34,5 @@ class Outbox:
         return Delivery(self.name, True, str(path), "written to a file (no mail server is configured)")
 
     def check(self) -> str:
-        """Say where mails go; raises DeliveryError when they can't be written there."""
         check_writable(self._folder, "mails")
         return f"mails go to files in {self._folder}"

@@ -82,7 +82,6 @@ class SmtpServer:
         return Delivery(self.name, True, self.target, f"{detail} by {self._where}")
 
     def check(self) -> str:
-        """Connect, secure the line and log in, once; sends no mail. Raises DeliveryError."""
         try:
             self._talk(self._greet)
             return f"{self._where} takes mail for {self.target}"

@@ -66,7 +66,6 @@ class GoogleSheet:
         return Delivery(self.name, True, self.target, f"{days} written" if written else f"{days}, already up to date")
 
     def check(self) -> str:
-        """Prove that the spreadsheet can be written, changing nothing. Raises DeliveryError."""
         for title, sheet in self._with_retries(_check).items():
             if sheet.locked and title in TITLES:
                 raise DeliveryError(
@@ -79,13 +78,13 @@ class GoogleSheet:
         api = SpreadsheetApi(self._google, self._timeout, time.monotonic() + self._deadline)
         try:
             return with_retries(self.name, lambda: act(api), self._deadline, self._sleep)
-        except RequestFailed as caught:
+        except TryFailed as caught:
             failure = caught
         finally:
             api.session.close()
         raise DeliveryError(f"{self.target}: {failure}{self._advice(failure)}")
 
-    def _advice(self, failure: RequestFailed) -> str:
+    def _advice(self, failure: TryFailed) -> str:
         if failure.status in {403, 404}:
             return f". Share the spreadsheet with {self._robot()} as an editor; is its id right?"
         if failure.again:
@@ -99,7 +98,7 @@ class GoogleSheet:
 
 
 def _check(api: SpreadsheetApi) -> dict[str, Sheet]:
-    """The worksheets; raises RequestFailed without the right to edit.
+    """The worksheets; raises TryFailed without the right to edit.
 
     A search-and-replace for a text that nobody has written needs that right, and replaces nothing.
     """
@@ -137,12 +136,6 @@ def _read(api: SpreadsheetApi, tables: Tables, sheets: dict[str, Sheet]) -> dict
     )
     ranges = answer.get("valueRanges", [])
     return {table.title: got.get("values", []) for table, got in zip(present, ranges, strict=True)}
-
-
-class RequestFailed(TryFailed):
-    """A request without a usable answer. `status` is None without an HTTP status."""
-
-    status: int | None = None
 
 
 class ServiceAccount(Credentials):
@@ -188,15 +181,14 @@ class SpreadsheetApi(HTTPClient):
         self._longest, self._deadline = timeout, deadline
 
     def worksheets(self) -> dict[str, Sheet]:
-        """The worksheets by title. Raises RequestFailed."""
         return read_sheets(self.fetch_sheet_metadata(self.spreadsheet, {"fields": FIELDS}))
 
     def change(self, actions: list[dict[str, Any]]) -> None:
-        """Send requests of a batchUpdate, which takes effect as a whole. Raises RequestFailed."""
+        """Send requests of a batchUpdate, which takes effect as a whole. Raises TryFailed."""
         self.batch_update(self.spreadsheet, {"requests": actions})
 
     def request(self, method: str, endpoint: str, **content: Any) -> requests.Response:  # type: ignore[override]
-        """What every method of gspread's client goes through. Raises RequestFailed."""
+        """What every method of gspread's client goes through. Raises TryFailed."""
         seconds = max(min(self._longest, self._deadline - time.monotonic()), 0.1)
         url = self._base + endpoint.removeprefix(GOOGLE)
         try:
@@ -208,25 +200,25 @@ class SpreadsheetApi(HTTPClient):
         except google.auth.exceptions.RefreshError as error:
             failure = _no_token(error)
         except (google.auth.exceptions.TransportError, requests.RequestException) as error:
-            failure = RequestFailed(f"no answer from {self._base} ({type(error).__name__})", again=True)
+            failure = TryFailed(f"no answer from {self._base} ({type(error).__name__})", again=True)
         raise failure
 
 
-def _refused(response: requests.Response) -> RequestFailed:
+def _refused(response: requests.Response) -> TryFailed:
     try:
         reason = words.one_line(str(response.json()["error"]["message"]), 300)
     except (ValueError, KeyError, TypeError):
         reason = words.one_line(response.reason or "", 100)
     status = response.status_code
     wait = seconds_to_wait(response.headers.get("Retry-After"), datetime.now(timezone.utc))
-    failure = RequestFailed(f"Google answered {status}: {reason}", status in _RETRIED, wait)
+    failure = TryFailed(f"Google answered {status}: {reason}", status in _RETRIED, wait)
     failure.status = status
     return failure
 
 
-def _no_token(error: google.auth.exceptions.RefreshError) -> RequestFailed:
+def _no_token(error: google.auth.exceptions.RefreshError) -> TryFailed:
     """The token endpoint's reason is a code such as `invalid_grant`; nothing else is passed on."""
     answer = error.args[1] if len(error.args) > 1 else None
     code = answer.get("error") if isinstance(answer, dict) else None
     reason = words.one_line(code, 60) if isinstance(code, str) else "no reason given"
-    return RequestFailed(f"Google gave the service account no token ({reason})", again=bool(error.retryable))
+    return TryFailed(f"Google gave the service account no token ({reason})", again=bool(error.retryable))

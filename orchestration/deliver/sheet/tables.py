@@ -69,7 +69,6 @@ class Table:
 
     @property
     def cells(self) -> tuple[Row, ...]:
-        """The whole worksheet: header row and rows."""
         return (self.header, *self.rows)
 
     def same(self, wanted: Sequence[Sequence[object]], found: Sequence[Sequence[object]]) -> bool:
