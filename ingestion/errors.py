@@ -16,8 +16,7 @@ class IngestionError(Exception):
 class ApiError(IngestionError):
     """The grader's API did not answer a window with a list of records.
 
-    `status_code` is the HTTP status of the last answer, or None when there was none. `window` is the part of
-    the requested time that failed (it may be a half of a slice).
+    `status_code` is None without an answer; `window` is what failed (it may be a half of a slice).
     """
 
     def __init__(self, message: str, status_code: int | None, window: Window) -> None:

@@ -91,7 +91,6 @@ def ingest(
 
     Raises ApiError (what was fetched before is committed), LoadError, WarehouseError.
     """
-    began = time.monotonic()
     pace = pace or Pace()
     removed = raw.prepare(warehouse)
     todo = _slices_to_fetch(warehouse, asked, now(), pace.slice_length)
@@ -128,15 +127,6 @@ def ingest(
         raise
     finally:
         shutil.rmtree(waiting, ignore_errors=True)
-    log.info(
-        "Ingested %d records (%d repaired, %d kept as text) of %d slices in %d loads, %.1f s.",
-        report.fetched,
-        report.repaired,
-        report.kept_as_text,
-        report.slices_loaded,
-        len(report.load_ids),
-        time.monotonic() - began,
-    )
     return report
 
 
@@ -157,8 +147,7 @@ def _slices_to_fetch(
 class _FetchAhead:
     """Fetches slices in a few threads and hands them over strictly in order.
 
-    The pool isn't one of `concurrent.futures`, which would keep a stopped process alive until the last
-    request has ended.
+    A pool of `concurrent.futures` would keep a stopped process alive until the last request has ended.
     """
 
     def __init__(self, api: GraderApi, todo: Sequence[tuple[Window, Window, str]], folder: Path, pace: Pace) -> None:
@@ -185,10 +174,7 @@ class _FetchAhead:
         return self.taken == len(self._results)
 
     def take(self, timeout: float | None = None) -> list[Fetched] | None:
-        """The answers of the next slice, or None when they don't come in `timeout` seconds.
-
-        Raises ApiError and LoadError, again with each call.
-        """
+        """The next slice's answers; None when they don't come in `timeout` seconds. Raises what fetching them did."""
         try:
             answers = self._results[self.taken].get(timeout)
         except multiprocessing.TimeoutError:

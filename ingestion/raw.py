@@ -48,10 +48,7 @@ _INDEX = "attempts_record_no"
 
 
 def prepare(warehouse: Warehouse) -> int:
-    """Create what is missing of the raw schema, then remove the rows of loads that never ended.
-
-    Returns how many records were removed. Raises WarehouseError.
-    """
+    """Create what is missing, remove the rows of loads that never ended; returns how many. Raises WarehouseError."""
     with warehouse.session() as cursor:
         _check_encoding(cursor)
         _create(cursor)

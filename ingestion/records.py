@@ -88,10 +88,7 @@ class Records:
 
 
 def split(body: bytes | bytearray) -> Records:
-    """Cut `body`, a JSON list in UTF-8 with or without a byte order mark, into the texts of its elements.
-
-    Raises BrokenBodyError when it is anything else.
-    """
+    """Cut `body`, a JSON list in UTF-8 with or without a byte order mark, into records. Raises BrokenBodyError."""
     if body.startswith(codecs.BOM_UTF8):
         body = body[len(codecs.BOM_UTF8) :]
     _check_is_list(body)

@@ -116,9 +116,8 @@ def plan(
 def slices(window: Window, now: datetime, length: timedelta = DAY) -> Iterator[Window]:
     """Cut `window` into steps of `length` (the last one up to `SLIVER` longer), lazily and in order.
 
-    Each step after the first begins `OVERLAP` before the end of the one before; the window's own ends are
-    kept. What lies before `DAWN`, or begins more than a day after `now`, is one single step: nothing is
-    expected there.
+    Each step after the first begins `OVERLAP` before the end of the one before. What lies before `DAWN`, or
+    begins more than a day after `now`, is one single step: nothing is expected there.
     """
     horizon = now + DAY
     start = window.start

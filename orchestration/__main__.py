@@ -80,8 +80,7 @@ def _use_one_heap() -> None:
 def _hide_secrets_from_children(with_dbt: bool) -> None:
     """Remove the secrets, which are read by now, from the environment that child processes inherit.
 
-    dbt adds the database's password again, for itself; the helper process that Python starts for
-    dbt's locks is started before that.
+    The helper process that Python starts for dbt's locks is started before dbt gets the password again.
     """
     for name in SECRETS:
         os.environ.pop(name, None)

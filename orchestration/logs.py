@@ -112,10 +112,7 @@ def configure(folder: Path, retention_days: int, secrets: Iterable[str], verbose
 
 
 def remove_outdated(folder: Path, retention_days: int, today: date) -> list[Path]:
-    """Delete the log files named by a date more than `retention_days` days before `today`; return them.
-
-    Only regular files named like our own are touched.
-    """
+    """Delete and return our log files of more than `retention_days` days before `today`, and no other file."""
     removed = []
     for path in sorted(folder.iterdir()):
         named = LOG_NAME.fullmatch(path.name)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 from ingestion import raw
@@ -37,11 +38,6 @@ from orchestration.summary import Delivery, RunSummary, Stage
 logger = logging.getLogger(__name__)
 
 
-def utc_now() -> datetime:
-    """This moment, aware and in UTC."""
-    return datetime.now(timezone.utc)
-
-
 def is_expected(error: BaseException) -> bool:
     """Whether an error is our own, whose message is clean and says what to do."""
     return isinstance(error, (GraderError, IngestionError))
@@ -55,10 +51,7 @@ def describe(error: BaseException) -> str:
 
 
 def work_folder(state_dir: Path, warehouse: Warehouse) -> Path:
-    """Where an ingest into this database keeps its files: no two databases share a folder.
-
-    The hash in its name keeps apart those that read alike as file names.
-    """
+    """Where an ingest into this database keeps its files: a hash keeps apart names that read alike."""
     database = f"{warehouse.dbname}@{warehouse.host}:{warehouse.port}"
     readable = re.sub(r"[^A-Za-z0-9.@-]+", "_", database)[:60]
     return state_dir / "ingest" / f"{readable}-{hashlib.sha256(database.encode()).hexdigest()[:12]}"
@@ -80,7 +73,7 @@ class Run:
     log_file: Path
     check_lock: Callable[[], None]
     show_progress: Callable[[Progress], None] = lambda _: None
-    now: Callable[[], datetime] = utc_now
+    now: Callable[[], datetime] = partial(datetime.now, timezone.utc)
     summary: RunSummary = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,10 +100,7 @@ class Run:
         return self.deliver()
 
     def ingest(self, window: Window | None) -> IngestReport:
-        """Bring `window`, or what is due without one, into the raw schema.
-
-        Raises StageError, IngestionError.
-        """
+        """Bring `window`, or what is due without one, into the raw schema. Raises StageError, IngestionError."""
         with self._stage("ingest") as words:
             work_dir = work_folder(self.settings.state_dir, self.warehouse)
             work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -116,10 +116,9 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] | None = None, env_file: Path = ROOT / ".env") -> Settings:
-    """Read and check all settings.
+    """Read and check all settings; `environment` defaults to the process's own.
 
-    `environment` defaults to the process's own. Raises SettingsError with one line for each
-    variable that cannot be used; the values of secrets are never part of it.
+    Raises SettingsError with one line for each variable that can't be used, without secrets' values.
     """
     given = os.environ if environment is None else environment
     values = _read_env_file(env_file) | {name: value for name, value in given.items() if value.strip()}

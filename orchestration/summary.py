@@ -30,10 +30,7 @@ class LoadCounts:
 
 @dataclass(frozen=True)
 class TestResult:
-    """One data test that did not simply pass.
-
-    `message` holds no values of records; `sample` has a few failing rows, which name no learner.
-    """
+    """One data test that did not simply pass; `sample` has a few failing rows, which name no learner."""
 
     __test__ = False  # pytest looks into every class whose name begins with Test
 

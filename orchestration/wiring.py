@@ -41,8 +41,7 @@ def embedded_postgres() -> Iterator[Any]:
 def open_warehouse(settings: Settings) -> Warehouse:
     """The warehouse of the settings; without one, the embedded PostgreSQL, started if need be.
 
-    Made-up data has an embedded database of its own, so that none of it is left when the real API
-    is configured. Raises StageError.
+    Made-up data has an embedded database of its own, so none of it meets real data. Raises StageError.
     """
     if settings.warehouse is not None:
         return settings.warehouse
@@ -64,10 +63,7 @@ def _embedded_database(settings: Settings) -> str:
 
 @contextmanager
 def open_api(settings: Settings) -> Iterator[Api]:
-    """The grader's API of the settings; without one, the demo API, which runs as long as the block.
-
-    Raises StageError.
-    """
+    """The grader's API, or the demo API, which runs as long as the block. Raises StageError."""
     if settings.api is not None:
         yield settings.api
         return

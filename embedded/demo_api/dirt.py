@@ -49,10 +49,6 @@ def _param(name: str, value: object) -> Change:
     return _inside(lambda params: params | {name: value})
 
 
-def _lacking(name: str) -> Change:
-    return _inside(lambda params: {key: value for key, value in params.items() if key != name})
-
-
 def _encoded(params: Record) -> Record:
     course, host_block, learner = params["lis_result_sourcedid"].rsplit(":", 2)
     return params | {"lis_result_sourcedid": f"{quote(course, safe='')}:{host_block}:{learner}"}
@@ -94,7 +90,7 @@ SPOILED: tuple[Kind, ...] = (
     ),
     *_kinds(
         "lis_result_sourcedid_invalid",
-        _lacking(_SOURCEDID),
+        _inside(lambda params: {name: value for name, value in params.items() if name != _SOURCEDID}),
         _param(_SOURCEDID, None),
         _param(_SOURCEDID, " "),
         _param(_SOURCEDID, 404),

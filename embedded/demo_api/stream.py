@@ -45,8 +45,7 @@ def records(start: datetime, end: datetime, now: datetime | None = None, scale: 
     """The records of the attempts made in [start, end), as known at `now`: JSON texts in order of time.
 
     The datetimes are aware; `now` is the present unless given. `scale` multiplies the school's learners.
-    Time and work follow the window's length; memory holds a few hours of records. Raises ValueError for a
-    naive datetime.
+    Time and work follow the window's length; memory holds a few hours of records.
     """
     return chain.from_iterable(blocks(start, end, now, scale))
 

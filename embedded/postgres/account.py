@@ -96,10 +96,7 @@ def server_account(state_dir: Path, home: Path) -> Account:
 
 
 def allowed_names(state_dir: Path) -> list[str]:
-    """Names of the accounts that may connect without a password: the current user and root.
-
-    When root starts the server in somebody's state folder, that person as well.
-    """
+    """Who may connect without a password: the current user, root, and the owner of a state folder that root uses."""
     uids = {0, os.geteuid()}
     if os.geteuid() == 0:
         uids.add(state_dir.stat().st_uid)

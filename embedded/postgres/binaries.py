@@ -37,10 +37,7 @@ class Installation:
 
 
 def choose(existing_majors: list[int]) -> Installation:
-    """The installation to use with the existing data (its major versions); the best one when there is none.
-
-    Raises EmbeddedPostgresError when nothing is installed, or nothing that can read the data.
-    """
+    """The installation for data of these major versions, the best one without data. Raises EmbeddedPostgresError."""
     installations = _installations()
     if not installations:
         raise EmbeddedPostgresError(

@@ -36,10 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_data_folder(installation: Installation, account: Account, data: Path, settings: Mapping[str, str]) -> None:
-    """Make the data folder of a server that has never run, whole or not at all.
-
-    With `fsync` off in `settings` it doesn't wait for the disk. Raises EmbeddedPostgresError, OSError.
-    """
+    """Make the data folder, whole or not at all; with `fsync` off it doesn't wait for the disk."""
     for leftover in data.parent.glob("new-*"):
         shutil.rmtree(leftover)
     new = data.with_name(f"new-{data.name}")

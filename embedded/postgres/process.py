@@ -31,8 +31,7 @@ class Postmaster:
 def running_postmaster(data: Path) -> Postmaster | None:
     """The live server of a data folder; None when there is none, whatever its lock file says.
 
-    After a crash the recorded process id can belong to a zombie or to another program by now. Raises
-    PermissionError when the folder is somebody else's.
+    After a crash the recorded process id can belong to a zombie or to another program by now.
     """
     try:
         lines = (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -53,10 +52,7 @@ def is_alive(pid: int) -> bool:
 
 
 def launch(installation: Installation, account: Account, data: Path) -> int:
-    """Start the server, in a session of its own, and return its process id; no process may be serving the folder.
-
-    What it writes before it has a log goes to `start.log`. Raises OSError.
-    """
+    """Start the server and return its process id; what it writes before it has a log goes to `start.log`."""
     _clear_after_a_kill(data)
     place = name_inside(data)
     server = [installation.programs / "postgres", "-D", place, "-c", f"cluster_name={_cluster_name(data)}"]

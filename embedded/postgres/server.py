@@ -15,7 +15,7 @@ from embedded.postgres.account import Account, server_account
 from embedded.postgres.binaries import Installation, choose, usable_by
 from embedded.postgres.data_folder import ROLE, make_data_folder, write_configuration
 from embedded.postgres.errors import EmbeddedPostgresError, with_log
-from embedded.postgres.folders import Home, write_private
+from embedded.postgres.folders import Home, file_lock, write_private
 from embedded.postgres.process import (
     Postmaster,
     is_alive,
@@ -52,7 +52,7 @@ def start(state_dir: Path, settings: Mapping[str, str] | None = None, database: 
         home = Home(state_dir)
         account = server_account(home.state_dir, home.path)
         home.create(account)
-        with home.lock():
+        with file_lock(home.path / "lock"):
             if (found := find(state_dir, database)) is not None:
                 return found
             installation = choose(home.majors())
@@ -86,15 +86,12 @@ def find(state_dir: Path, database: str = DATABASE) -> Warehouse | None:
 
 
 def stop(state_dir: Path) -> bool:
-    """Shut the state folder's server down, ending its connections; False when it wasn't running.
-
-    Raises EmbeddedPostgresError when it doesn't stop, or is somebody else's.
-    """
+    """Shut the server down, ending its connections; False when it wasn't running. Raises EmbeddedPostgresError."""
     with _clean_errors(f"The embedded PostgreSQL in {state_dir} could not be stopped"):
         home = Home(state_dir)
         if not home.majors():
             return False
-        with home.lock():
+        with file_lock(home.path / "lock"):
             postmaster = _running(home)
             if postmaster is not None and not shut_down(postmaster.pid, _STOP_SECONDS):
                 raise EmbeddedPostgresError(

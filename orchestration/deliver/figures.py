@@ -69,19 +69,6 @@ class Figures:
         """When the newest data was loaded (aware, in `zone`); None before the first load."""
         return max((receipt.loaded_at for receipt in self.receipts), default=None)
 
-    def day(self, wanted: date) -> Day | None:
-        """That calendar day; None when nothing is known of it.
-
-        The mart ends with the last attempt: what follows, up to the as-of day, are quiet days.
-        """
-        row = next((day for day in reversed(self.days) if day.date == wanted), None)
-        if row is not None or self.as_of_day is None:
-            return row
-        after_the_last = bool(self.days) and self.days[-1].date < wanted < self.as_of_day
-        if not after_the_last and wanted != self.as_of_day:
-            return None
-        return Day(wanted, {column.name: column.on_quiet_day for column in DAILY.columns[1:]})
-
     @property
     def last_full_day(self) -> Day | None:
         """The as-of day; None before the first load."""
@@ -102,13 +89,24 @@ class Figures:
         return tuple(day for back in reversed(range(30)) if (day := self._back(back)))
 
     def _back(self, days: int) -> Day | None:
-        return self.day(self.as_of_day - timedelta(days=days)) if self.as_of_day else None
+        """That many days before the as-of day; None when nothing is known of it.
+
+        The mart ends with the last attempt: what follows, up to the as-of day, are quiet days.
+        """
+        if self.as_of_day is None:
+            return None
+        wanted = self.as_of_day - timedelta(days=days)
+        known = next((day for day in reversed(self.days) if day.date == wanted), None)
+        after_the_last = bool(self.days) and self.days[-1].date < wanted
+        if known is not None or not (days == 0 or after_the_last):
+            return known
+        return Day(wanted, {column.name: column.on_quiet_day for column in DAILY.columns[1:]})
 
 
 def read_figures(warehouse: Warehouse, zone: ZoneInfo) -> Figures:
-    """Read everything the deliveries show, in one repeatable-read transaction.
+    """Read everything in one transaction; a mart that does not exist yet counts as empty.
 
-    A mart that does not exist yet counts as empty. Raises WarehouseError.
+    Raises WarehouseError.
     """
     columns = sql.SQL(", ").join(map(sql.Identifier, DAILY.names))
     days = sql.SQL("select {} from marts.daily_metrics order by activity_date").format(columns)

@@ -14,10 +14,7 @@ _BACKOFF = tenacity.wait_exponential_jitter(multiplier=2, max=60, jitter=2)
 
 
 class TryFailed(Exception):
-    """A try that failed, with the HTTP status if there is one.
-
-    `again`: another may succeed, after the seconds the server asks for.
-    """
+    """A try that failed; `again`: another may succeed, after the seconds the server asks for."""
 
     status: int | None = None
 

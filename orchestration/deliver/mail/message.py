@@ -46,10 +46,7 @@ def compose(figures: Figures, summary: RunSummary, links: Links) -> EmailMessage
 
 
 def addressed(message: EmailMessage, sender: str, recipients: Sequence[str]) -> EmailMessage:
-    """A copy with From, To and a Message-ID that depends only on the run and the sender's domain.
-
-    Raises DeliveryError when an address can't stand in a header.
-    """
+    """A copy with From, To and a Message-ID that depends only on run and sender. Raises DeliveryError."""
     copy = deepcopy(message)
     copy["From"] = _address(sender)
     copy["To"] = tuple(_address(recipient) for recipient in recipients)

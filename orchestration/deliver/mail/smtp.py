@@ -30,11 +30,9 @@ class _Sending:
 
 
 class SmtpServer:
-    """A server to hand mails to.
+    """A server to hand mails to, whose certificate is verified against `context`.
 
-    Its certificate is verified against `context`, the system's authorities by default. Without a
-    user there is no AUTH. `timeout` bounds each answer and `deadline` all retries, in seconds;
-    `sleep` is what waits between retries.
+    `timeout` bounds each answer and `deadline` all retries, in seconds.
     """
 
     name = "Mail"

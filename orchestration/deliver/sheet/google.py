@@ -38,8 +38,7 @@ _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 class GoogleSheet:
     """The spreadsheet of the settings, written as their service account.
 
-    `timeout` bounds a request, `deadline` the whole delivery with its retries, both in seconds;
-    `sleep` is what waits between retries.
+    `timeout` bounds a request, `deadline` the whole delivery with its retries, both in seconds.
     """
 
     name = "Google spreadsheet"
@@ -100,7 +99,7 @@ class GoogleSheet:
 def _check(api: SpreadsheetApi) -> dict[str, Sheet]:
     """The worksheets; raises TryFailed without the right to edit.
 
-    A search-and-replace for a text that nobody has written needs that right, and replaces nothing.
+    Searching and replacing a text that nobody has written needs that right, and changes nothing.
     """
     sheets = api.worksheets()
     nothing = {"find": uuid.uuid4().hex, "replacement": "", "matchEntireCell": True, "allSheets": True}
@@ -152,10 +151,7 @@ class ServiceAccount(Credentials):
 
 
 def read_credentials(path: Path) -> ServiceAccount:
-    """The service account in `path` (the JSON key that Google hands out), limited to spreadsheets.
-
-    Raises DeliveryError that names the file, never its content.
-    """
+    """The service account in `path`. Raises DeliveryError that names the file, never its content."""
     try:
         account: ServiceAccount = ServiceAccount.from_service_account_info(  # type: ignore[no-untyped-call]
             json.loads(path.read_bytes()), scopes=[SCOPE]

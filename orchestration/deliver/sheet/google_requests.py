@@ -132,10 +132,7 @@ def values(table: Table, found: Sequence[Sequence[Any]]) -> dict[str, Any] | Non
 
 
 def own_range(table: Table, *, rows: int | None = None, columns: int = 26) -> str:
-    """The table's first `rows` (or all) and `columns` in A1 notation.
-
-    Google refuses a range that reaches beyond the grid.
-    """
+    """The table's first `rows` (or all) and `columns` in A1 notation; Google refuses more than the grid has."""
     last = min(len(table.columns), columns)
     return f"'{table.title}'!A1:{chr(ord('A') + last - 1)}{rows or ''}"
 

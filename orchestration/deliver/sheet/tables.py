@@ -36,10 +36,7 @@ _MAX_TEXT = 30_000  # Excel takes 32,767 characters in a cell, Google Sheets 50,
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over all rows, by the first column: (column, RRGGBB) of each line.
-
-    Every `title` of it begins with `name`, by which it is recognised.
-    """
+    """Lines over all rows: (column, RRGGBB) of each. Every `title` begins with `name`, which identifies it."""
 
     name: str
     title: str
