@@ -4,8 +4,6 @@ As on edX, a course is run again and again: each run has a course key of its own
 ids, so only course key and block id together name a task. School, courses and host are invented.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date

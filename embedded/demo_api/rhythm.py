@@ -4,8 +4,6 @@ The school lives by Moscow time, taken as UTC+3 in every year. All shares are in
 of adults who study beside their work: evenings, Sundays before a deadline, little in January's holidays.
 """
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date

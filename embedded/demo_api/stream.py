@@ -12,8 +12,6 @@ never changes again. A load of day D made on day D+1 misses the late ones; the n
 looking back a day (in zones as far east as Moscow or west of it).
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -48,8 +46,7 @@ def records(start: datetime, end: datetime, now: datetime | None = None, scale: 
     """The records of the attempts made in [start, end), as known at `now`: JSON texts in order of time.
 
     The datetimes are aware; `now` is the present unless given. `scale` multiplies the school's learners.
-    Time and work follow the window's length; memory holds a few hours of records. Raises ValueError for a
-    naive datetime.
+    Time and work follow the window's length; memory holds a few hours of records.
     """
     return chain.from_iterable(blocks(start, end, now, scale))
 

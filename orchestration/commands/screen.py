@@ -1,7 +1,5 @@
 """What people see on the terminal: the progress of an ingest, the summary at the end, tables."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

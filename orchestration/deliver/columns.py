@@ -4,8 +4,6 @@ Sheet, mail, picture and screen all read these lists. What a column means is wri
 project; its comments in the warehouse are what the worksheet `About` shows.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -29,7 +27,6 @@ class Column:
 
     @property
     def pixels(self) -> int:
-        """The width on a worksheet."""
         return self.width or 66 + 5 * len(self.name)
 
     @property

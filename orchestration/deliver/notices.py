@@ -1,7 +1,5 @@
 """The warnings that must stand beside the figures wherever they are shown."""
 
-from __future__ import annotations
-
 from orchestration.deliver import words
 from orchestration.deliver.figures import Figures
 from orchestration.summary import RunSummary
