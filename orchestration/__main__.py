@@ -103,6 +103,7 @@ def _pipeline(
                 run.ingest(window)
             case "build":
                 run.build(options.full_refresh)
+                code = run.exit_code
             case "deliver":
                 code = run.deliver()
     screen.show_summary(run.summary)

@@ -26,16 +26,31 @@ from ingestion.windows import Window, plan
 from orchestration import wiring
 from orchestration.build import receipts
 from orchestration.build.dbt import Build, Dbt
+from orchestration.deliver import verdict
 from orchestration.deliver.figures import Figures, read_figures
 from orchestration.deliver.mail.message import compose
 from orchestration.deliver.sheet.tables import build_tables
 from orchestration.deliver.words import counted
-from orchestration.errors import EXIT_DELIVERY_FAILED, EXIT_DONE, EXIT_STAGE_FAILED, GraderError, StageError
+from orchestration.errors import (
+    EXIT_DELIVERY_FAILED,
+    EXIT_DONE,
+    EXIT_STAGE_FAILED,
+    EXIT_SUSPECT_DAY,
+    GraderError,
+    StageError,
+)
 from orchestration.logs import Tail
 from orchestration.settings import Settings
 from orchestration.summary import Delivery, RunSummary, Stage
 
 logger = logging.getLogger(__name__)
+
+EXIT_CODES = {
+    "done": EXIT_DONE,
+    "failed": EXIT_STAGE_FAILED,
+    "delivery failed": EXIT_DELIVERY_FAILED,
+    "suspect day": EXIT_SUSPECT_DAY,
+}
 
 
 def is_expected(error: BaseException) -> bool:
@@ -156,17 +171,25 @@ class Run:
                     "Nothing was published: the marts keep the figures of the last good build. "
                     "See the log, fix the cause, then run again."
                 )
+            self.summary.verdict = verdict.of_last_full_day(self.warehouse)
         return build
 
     def deliver(self) -> int:
         """Spreadsheet and mail from the marts; returns the exit code. Raises StageError."""
         with self._stage("deliver") as words:
             figures = self._figures()
+            if figures is not None and figures.as_of_day and self.summary.verdict is None:
+                self.summary.verdict = verdict.of_last_full_day(self.warehouse)
             if figures is not None:
                 self._deliver_sheet(figures)
             self._deliver_mail(figures)
             words.append("; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries))
-        return EXIT_DELIVERY_FAILED if self.summary.undelivered else EXIT_DONE
+        return self.exit_code
+
+    @property
+    def exit_code(self) -> int:
+        """What a command that came to its end ends with."""
+        return EXIT_CODES[self.summary.outcome]
 
     def _report_failure(self, error: Exception) -> None:
         """The mail about a failed run; after a failed build the sheet, too, says that it is outdated."""

@@ -1,10 +1,10 @@
 """What a run did, as values: the screen, the mail and the log all show it from here."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
-RunOutcome = Literal["done", "failed", "delivery failed"]
+RunOutcome = Literal["done", "failed", "delivery failed", "suspect day"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,28 @@ class TestCounts:
 
 
 @dataclass(frozen=True)
+class DayVerdict:
+    """Whether a day was as usual; `reasons` say in words which figures were not."""
+
+    day: date
+    verdict: Literal["suspect", "unusual", "normal", "no_history"]
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def is_suspect(self) -> bool:
+        return self.verdict == "suspect"
+
+    @property
+    def in_words(self) -> str:
+        return {
+            "suspect": "SUSPECT",
+            "unusual": "not as usual",
+            "normal": "as usual",
+            "no_history": "without days to compare it with",
+        }[self.verdict]
+
+
+@dataclass(frozen=True)
 class Delivery:
     """One delivery: where it went (`target`: an address or a file), and what happened, in words."""
 
@@ -77,6 +99,7 @@ class RunSummary:
     stages: list[Stage] = field(default_factory=list)
     loads: LoadCounts | None = None
     tests: TestCounts | None = None
+    verdict: DayVerdict | None = None
     failure: str | None = None
     deliveries: list[Delivery] = field(default_factory=list)
     log_tail: tuple[str, ...] = ()
@@ -89,7 +112,9 @@ class RunSummary:
     def outcome(self) -> RunOutcome:
         if self.failure is not None:
             return "failed"
-        return "delivery failed" if self.undelivered else "done"
+        if self.undelivered:
+            return "delivery failed"
+        return "suspect day" if self.verdict and self.verdict.is_suspect else "done"
 
     @property
     def failed_stage(self) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import getpass
 import logging
 import os
@@ -84,9 +85,23 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
         published = cursor.fetchall()
     if any(version != rules for version, _ in published):
         return f"the rules are version {rules} now"
+        learners = marts.removesuffix("marts") + "learners"
+        cursor.execute("select to_regclass(%s) is null", (f"{learners}.excluded_learners",))
+        excluded: set[str] = set()
+        if cursor.fetchall() == [(False,)]:
+            cursor.execute(sql.SQL("select user_id from {}.excluded_learners").format(sql.Identifier(learners)))
+            excluded = {user_id for (user_id,) in cursor.fetchall()}
     if any(name != zone.key for _, name in published):
         return f"days are those of {zone.key} now"
+    if excluded != _excluded_learners():
+        return "other learners are excluded now"
     return None
+
+
+def _excluded_learners() -> set[str]:
+    """The users of the seed `excluded_learners`, which the next build will leave out."""
+    with (PROJECT / "seeds" / "excluded_learners.csv").open(encoding="utf-8", newline="") as seed:
+        return {row["user_id"] for row in csv.DictReader(seed)}
 
 
 class Dbt:

@@ -96,6 +96,8 @@ def kind_of(name: str, value: object) -> Kind:
     for column in (*DAILY.columns, *LOADS.columns):
         if column.name == name:
             return column.kind
+    if name.endswith(("_rate", "_share")):
+        return "share"
     if isinstance(value, datetime):
         return "time"
     if isinstance(value, date):
