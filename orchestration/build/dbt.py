@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo
 import psycopg2
 import yaml
 from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
 
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
@@ -67,13 +68,13 @@ def dbt_environment(warehouse: Warehouse, zone: ZoneInfo) -> dict[str, str]:
 def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | None:
     """Why the marts in the schema `marts` have to be rebuilt from raw, if they have to.
 
-    Their receipts say with which rules and days of which zone they were built; without receipts
-    it is NO_RECEIPTS. Raises WarehouseError.
+    Their receipts say with which rules and days of which zone they were built, the seed beside them
+    whom they leave out; without receipts it is NO_RECEIPTS. Raises WarehouseError.
     """
     rules = str(yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]["rules_version"])
+    learners = marts.removesuffix("marts") + "learners"
     with warehouse.session() as cursor:
-        cursor.execute("select to_regclass(%s) is null", (f"{marts}.load_receipts",))
-        if cursor.fetchall() == [(True,)]:
+        if not _is_there(cursor, f"{marts}.load_receipts"):
             return NO_RECEIPTS
         # as JSON, because receipts of an earlier version may lack a column
         cursor.execute(
@@ -83,19 +84,22 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
             ).format(sql.Identifier(marts))
         )
         published = cursor.fetchall()
-    if any(version != rules for version, _ in published):
-        return f"the rules are version {rules} now"
-        learners = marts.removesuffix("marts") + "learners"
-        cursor.execute("select to_regclass(%s) is null", (f"{learners}.excluded_learners",))
         excluded: set[str] = set()
-        if cursor.fetchall() == [(False,)]:
+        if _is_there(cursor, f"{learners}.excluded_learners"):
             cursor.execute(sql.SQL("select user_id from {}.excluded_learners").format(sql.Identifier(learners)))
             excluded = {user_id for (user_id,) in cursor.fetchall()}
+    if any(version != rules for version, _ in published):
+        return f"the rules are version {rules} now"
     if any(name != zone.key for _, name in published):
         return f"days are those of {zone.key} now"
     if excluded != _excluded_learners():
-        return "other learners are excluded now"
+        return "the seed excluded_learners is another now"
     return None
+
+
+def _is_there(cursor: Cursor, relation: str) -> bool:
+    cursor.execute("select to_regclass(%s) is not null", (relation,))
+    return cursor.fetchall() == [(True,)]
 
 
 def _excluded_learners() -> set[str]:
