@@ -162,7 +162,6 @@ class GraderApi:
         return min(patience.backoff * 2.0 ** (number - 1), patience.backoff_most) + jitter
 
     def _request(self, work: _Work, window: Window) -> Answer:
-        """One request. Raises Fault."""
         fetched_at, began = self._now(), time.monotonic()
         try:
             body = self._receive(work, window, began + self.api.patience.request)

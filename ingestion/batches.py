@@ -1,7 +1,5 @@
 """Records between their fetch and their load: each answer's in a file of their own, then one CSV for all."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime

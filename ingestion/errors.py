@@ -4,13 +4,9 @@ Every message says what failed, where, and what to do. No error holds a secret: 
 arguments, nor in `__cause__` or `__context__` (raisers leave their `except` block first).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ingestion.windows import Window
+from ingestion.windows import Window
 
 
 class IngestionError(Exception):
@@ -20,8 +16,7 @@ class IngestionError(Exception):
 class ApiError(IngestionError):
     """The grader's API did not answer a window with a list of records.
 
-    `status_code` is the HTTP status of the last answer, or None when there was none. `window` is the part of
-    the requested time that failed (it may be a half of a slice).
+    `status_code` is None without an answer; `window` is what failed (it may be a half of a slice).
     """
 
     def __init__(self, message: str, status_code: int | None, window: Window) -> None:

@@ -1,7 +1,5 @@
 """What may go wrong with one request, and whether a retry or a shorter window may help."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -41,7 +39,6 @@ class Fault(Exception):
 
     @property
     def code(self) -> str:
-        """The status code as messages show it."""
         return "none" if self.status_code is None else str(self.status_code)
 
 

@@ -6,8 +6,6 @@ A few threads fetch days ahead and put their records aside on disk, within bound
 loads them in order, batch by batch. A slow API's days are committed soon, a fast one's in few loads.
 """
 
-from __future__ import annotations
-
 import logging
 import multiprocessing
 import shutil
@@ -21,16 +19,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ingestion import raw
 from ingestion.api import GraderApi
 from ingestion.batches import Fetched, put_aside
 from ingestion.errors import ApiError, CancelledError, IngestionError, LoadError
+from ingestion.warehouse import Warehouse
 from ingestion.windows import DAY, Window, slices
-
-if TYPE_CHECKING:
-    from ingestion.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +64,6 @@ class Progress:
 class IngestReport:
     """What an ingest did; counts are of committed loads."""
 
-    windows: list[Window]
     slices: int = 0
     slices_loaded: int = 0
     load_ids: list[str] = field(default_factory=list)
@@ -97,12 +91,10 @@ def ingest(
 
     Raises ApiError (what was fetched before is committed), LoadError, WarehouseError.
     """
-    began = time.monotonic()
     pace = pace or Pace()
-    report = IngestReport(list(asked))
-    report.removed = raw.prepare(warehouse)
+    removed = raw.prepare(warehouse)
     todo = _slices_to_fetch(warehouse, asked, now(), pace.slice_length)
-    report.slices = len(todo)
+    report = IngestReport(slices=len(todo), removed=removed)
     records_fetched = 0
     # dlt would load what a killed run has prepared there instead of what is fetched now.
     shutil.rmtree(work_dir, ignore_errors=True)
@@ -135,15 +127,6 @@ def ingest(
         raise
     finally:
         shutil.rmtree(waiting, ignore_errors=True)
-    log.info(
-        "Ingested %d records (%d repaired, %d kept as text) of %d slices in %d loads, %.1f s.",
-        report.fetched,
-        report.repaired,
-        report.kept_as_text,
-        report.slices_loaded,
-        len(report.load_ids),
-        time.monotonic() - began,
-    )
     return report
 
 
@@ -164,8 +147,7 @@ def _slices_to_fetch(
 class _FetchAhead:
     """Fetches slices in a few threads and hands them over strictly in order.
 
-    The pool isn't one of `concurrent.futures`, which would keep a stopped process alive until the last
-    request has ended.
+    A pool of `concurrent.futures` would keep a stopped process alive until the last request has ended.
     """
 
     def __init__(self, api: GraderApi, todo: Sequence[tuple[Window, Window, str]], folder: Path, pace: Pace) -> None:
@@ -189,14 +171,10 @@ class _FetchAhead:
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether every slice was taken."""
         return self.taken == len(self._results)
 
     def take(self, timeout: float | None = None) -> list[Fetched] | None:
-        """The answers of the next slice, or None when they don't come in `timeout` seconds.
-
-        Raises ApiError and LoadError, again with each call.
-        """
+        """The next slice's answers; None when they don't come in `timeout` seconds. Raises what fetching them did."""
         try:
             answers = self._results[self.taken].get(timeout)
         except multiprocessing.TimeoutError:

@@ -4,22 +4,15 @@ Only rows whose `_dlt_load_id` is in `raw._dlt_loads` (dlt's own table) with sta
 completed load. Callers hold the lock that lets one ingest run at a time.
 """
 
-from __future__ import annotations
-
 import logging
 import uuid
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from psycopg2.extensions import cursor as Cursor
 
 from ingestion.errors import WarehouseError
+from ingestion.warehouse import Warehouse
 from ingestion.windows import Window, missing, union
-
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from psycopg2.extensions import cursor as Cursor
-
-    from ingestion.warehouse import Warehouse
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +48,7 @@ _INDEX = "attempts_record_no"
 
 
 def prepare(warehouse: Warehouse) -> int:
-    """Create what is missing of the raw schema, then remove the rows of loads that never ended.
-
-    Returns how many records were removed. Raises WarehouseError.
-    """
+    """Create what is missing, remove the rows of loads that never ended; returns how many. Raises WarehouseError."""
     with warehouse.session() as cursor:
         _check_encoding(cursor)
         _create(cursor)
@@ -107,9 +97,9 @@ def open_round(cursor: Cursor, asked: Window) -> tuple[str, list[Window]]:
         """,
         (asked.start, asked.end, _completed_loads(cursor)),
     )
-    rows: Sequence[tuple[str, datetime, datetime, datetime]] = cursor.fetchall()
+    rows = cursor.fetchall()
     if rows:
-        latest = max(rows, key=lambda row: row[3])[0]
+        latest: str = max(rows, key=lambda row: row[3])[0]
         rest = missing(asked, (Window(row[1], row[2]) for row in rows if row[0] == latest))
         if rest:
             return latest, rest

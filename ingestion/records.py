@@ -5,8 +5,6 @@ become U+FFFD. A record that jsonb has no room for (see `_fits_jsonb`), or that 
 reading (NaN, Infinity, raw control characters), becomes a JSON string of its text.
 """
 
-from __future__ import annotations
-
 import codecs
 import json
 import re
@@ -90,10 +88,7 @@ class Records:
 
 
 def split(body: bytes | bytearray) -> Records:
-    """Cut `body`, a JSON list in UTF-8 with or without a byte order mark, into the texts of its elements.
-
-    Raises BrokenBodyError when it is anything else.
-    """
+    """Cut `body`, a JSON list in UTF-8 with or without a byte order mark, into records. Raises BrokenBodyError."""
     if body.startswith(codecs.BOM_UTF8):
         body = body[len(codecs.BOM_UTF8) :]
     _check_is_list(body)
@@ -143,10 +138,7 @@ def _check_utf8(body: bytes | bytearray) -> None:
             decoder.decode(body[offset : offset + _DECODE_STEP], is_last)
         except UnicodeDecodeError as error:
             cut_short = is_last and error.reason == "unexpected end of data"
-            break
-    else:
-        return
-    raise BrokenBodyError(f"bytes that are not UTF-8 (near byte {offset})", cut_short)
+            raise BrokenBodyError(f"bytes that are not UTF-8 (near byte {offset})", cut_short) from None
 
 
 def _replace_escape(match: re.Match[bytes]) -> bytes:

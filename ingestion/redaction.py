@@ -1,7 +1,5 @@
 """Secrets out of every text that leaves the process: messages, logs, traces."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re

@@ -20,8 +20,6 @@ How to run it: `make ingest`, or `python -m orchestration ingest --start … --e
 depends on it.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import shutil

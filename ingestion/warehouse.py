@@ -1,29 +1,19 @@
 """Where the warehouse is: the one value every stage connects with."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import cursor as Cursor
+from psycopg2.sql import Composable
 
 from ingestion.errors import WarehouseError
 
-if TYPE_CHECKING:
-    from psycopg2.extensions import connection as Connection
-    from psycopg2.extensions import cursor as Cursor
-    from psycopg2.sql import Composable
-
 OLDEST_POSTGRES = 15
-
-
-def sentence(error: psycopg2.Error) -> str:
-    """What libpq or PostgreSQL said, on one line and with an end, so that advice can follow."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return said if said.endswith((".", "?", "!")) else f"{said}."
 
 
 @dataclass(frozen=True)
@@ -84,7 +74,8 @@ class Warehouse:
             connection.autocommit = autocommit
             with connection.cursor() as cursor:
                 yield cursor
-            connection.commit()
+            if not autocommit:
+                connection.commit()
         except psycopg2.Error as error:
             failure = self.failure(error)
         finally:

@@ -1,14 +1,9 @@
 """Windows of time: what to ask the API for, and in which steps."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta, timezone
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo
 
 DAY = timedelta(days=1)
 # The API doesn't say whether the ends of a window are included. Its times are in microseconds, so two
@@ -22,9 +17,7 @@ DAWN = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 @dataclass(frozen=True, order=True)
 class Window:
-    """The time from `start` up to, not including, `end`; both aware, kept in UTC. Raises ValueError unless
-    start < end.
-    """
+    """The time from `start` up to, not including, `end`; both aware, kept in UTC; start < end."""
 
     start: datetime
     end: datetime
@@ -39,7 +32,6 @@ class Window:
 
     @property
     def length(self) -> timedelta:
-        """From start to end."""
         return self.end - self.start
 
     def __str__(self) -> str:
@@ -124,9 +116,8 @@ def plan(
 def slices(window: Window, now: datetime, length: timedelta = DAY) -> Iterator[Window]:
     """Cut `window` into steps of `length` (the last one up to `SLIVER` longer), lazily and in order.
 
-    Each step after the first begins `OVERLAP` before the end of the one before; the window's own ends are
-    kept. What lies before `DAWN`, or begins more than a day after `now`, is one single step: nothing is
-    expected there.
+    Each step after the first begins `OVERLAP` before the end of the one before. What lies before `DAWN`, or
+    begins more than a day after `now`, is one single step: nothing is expected there.
     """
     horizon = now + DAY
     start = window.start

@@ -1,14 +1,11 @@
 """The entry point: reads settings, sets up logging, runs a command, returns an exit code."""
 
-from __future__ import annotations
-
 import argparse
 import ctypes
 import logging
 import multiprocessing
 import os
 import sys
-from contextlib import ExitStack
 from pathlib import Path
 
 from ingestion.errors import IngestionError
@@ -83,8 +80,7 @@ def _use_one_heap() -> None:
 def _hide_secrets_from_children(with_dbt: bool) -> None:
     """Remove the secrets, which are read by now, from the environment that child processes inherit.
 
-    dbt adds the database's password again, for itself; the helper process that Python starts for
-    dbt's locks is started before that.
+    The helper process that Python starts for dbt's locks is started before dbt gets the password again.
     """
     for name in SECRETS:
         os.environ.pop(name, None)
@@ -96,11 +92,10 @@ def _pipeline(
     options: argparse.Namespace, settings: Settings, window: Window | None, tail: Tail, log_file: Path
 ) -> int:
     code = EXIT_DONE
-    with ExitStack() as stack:
-        warehouse = wiring.open_warehouse(settings)
-        held = stack.enter_context(lock.pipeline_lock(warehouse, options.command, options.wait))
-        show_progress = stack.enter_context(screen.ingest_progress())
-        run = Run(settings, warehouse, options.command, tail, log_file, held.check, show_progress)
+    warehouse = wiring.open_warehouse(settings)
+    locked = lock.pipeline_lock(warehouse, options.command, options.wait)
+    with locked as check_lock, screen.ingest_progress() as show_progress:
+        run = Run(settings, warehouse, options.command, tail, log_file, check_lock, show_progress)
         match options.command:
             case "run":
                 code = run.everything(window)
@@ -108,6 +103,7 @@ def _pipeline(
                 run.ingest(window)
             case "build":
                 run.build(options.full_refresh)
+                code = run.exit_code
             case "deliver":
                 code = run.deliver()
     screen.show_summary(run.summary)

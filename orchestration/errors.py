@@ -1,16 +1,14 @@
 """The errors that end a command, with the exit code each stands for.
 
-Every message says what failed, where, and what to do next, and holds no secret: it is printed and
-mailed as it is.
+Every message says what failed, where, and what to do next; it holds no secret and is mailed as it is.
 """
-
-from __future__ import annotations
 
 EXIT_DONE = 0
 EXIT_STAGE_FAILED = 1
 EXIT_USAGE = 2
 EXIT_DELIVERY_FAILED = 3
 EXIT_LOCKED = 4
+EXIT_SUSPECT_DAY = 5
 
 
 class GraderError(Exception):

@@ -1,30 +1,24 @@
 """One pipeline run at a time on a warehouse, by a PostgreSQL advisory lock.
 
 The lock belongs to a database session, so it ends with its owner however that dies, and it holds
-between machines. A connection pooler in transaction mode would break that: connect to PostgreSQL
-itself.
+between machines. A connection pooler in transaction mode would break that.
 """
-
-from __future__ import annotations
 
 import logging
 import os
-import re
 import socket
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from functools import partial
 
 import psycopg2
+from psycopg2.extensions import cursor as Cursor
 
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration.errors import LockedError, StageError
-
-if TYPE_CHECKING:
-    from psycopg2.extensions import connection as Connection
-    from psycopg2.extensions import cursor as Cursor
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +28,7 @@ LOCK_KEY = int.from_bytes(b"grader", "big")
 
 # The holder's name ends with when it took the lock, by the server's clock: PostgreSQL shows another
 # account's names to everyone, its times not.
+SINCE = "%Y%m%dT%H%M%SZ"
 TAKE = """
     select case
         when pg_try_advisory_lock(%s)
@@ -44,9 +39,6 @@ TAKE = """
             )
     end is not null
 """
-NAME = re.compile(
-    r"(?P<name>.+) (?P<date>\d{4})(?P<month>\d\d)(?P<day>\d\d)T(?P<hour>\d\d)(?P<minute>\d\d)(?P<second>\d\d)Z"
-)
 HOLDER = """
     select activity.application_name, activity.pid
     from pg_locks as locks
@@ -58,36 +50,9 @@ HOLDER = """
 HELD_BY = f"select count(*) from ({HOLDER}) as holder where pid = %s"  # noqa: S608
 
 
-class Held:
-    """The lock, as its owner knows it."""
-
-    def __init__(self, warehouse: Warehouse, pid: int) -> None:
-        self._warehouse, self._pid = warehouse, pid
-
-    def check(self) -> None:
-        """Raise StageError unless the server still keeps the session that holds the lock.
-
-        A restarted server, an administrator or a lost network can end it while its owner works on,
-        and another run may start. A session of its own notices at once where a dead line would keep
-        waiting.
-        """
-        problem = "the session that keeps other runs away has ended."
-        try:
-            with self._warehouse.session("grader-elt lock check") as cursor:
-                cursor.execute(HELD_BY, (LOCK_KEY, self._pid))
-                if cursor.fetchall() == [(1,)]:
-                    return
-        except WarehouseError as error:
-            problem = str(error)
-        raise StageError(
-            f"This run no longer has {self._warehouse.label} to itself: {problem} "
-            "Nothing more was done; see whether the server was restarted, then run again."
-        )
-
-
 @contextmanager
-def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Iterator[Held]:
-    """Hold the lock while the block runs; the block gets it to check that it still has it.
+def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Iterator[Callable[[], None]]:
+    """Hold the lock while the block runs; the block gets `check_held` for it.
 
     `command` names the holder to others. With `wait` it waits for its turn. Raises LockedError,
     naming the holder and since when, if another run has the lock; WarehouseError.
@@ -95,52 +60,61 @@ def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Ite
     # PostgreSQL cuts application names at 63 bytes, and the last 17 are the time.
     host, pid = socket.gethostname().encode("ascii", "replace").decode(), f":{os.getpid()}"
     name = f"grader-elt {command} {host}"[: 63 - 17 - len(pid)] + pid
-    failure: WarehouseError | None = None
-    with ExitStack() as stack:
+    # A lost line must not hold up the end of a run either.
+    with warehouse.session(name, autocommit=True, tcp_user_timeout=30_000) as cursor:
+        _acquire(cursor, warehouse, name, wait)
         try:
-            # A lost line must not hold up the end of a run either.
-            connection = stack.enter_context(closing(warehouse.connect(name, tcp_user_timeout=30_000)))
-            connection.autocommit = True
-            _acquire(connection, warehouse, name, wait)
-            stack.callback(_release, connection)
-        except psycopg2.Error as error:
-            failure = warehouse.failure(error)
-        if failure is not None:
-            raise failure
-        yield Held(warehouse, connection.info.backend_pid)
+            yield partial(check_held, warehouse, cursor.connection.info.backend_pid)
+        finally:
+            # The server keeps a closed session for a moment, and the next run may start now.
+            with suppress(psycopg2.Error):
+                cursor.execute("select pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 
-def _acquire(connection: Connection, warehouse: Warehouse, name: str, wait: bool) -> None:
+def check_held(warehouse: Warehouse, pid: int) -> None:
+    """Raise StageError unless the server still keeps the session `pid` that holds the lock.
+
+    A restarted server, an administrator or a lost network can end it while its owner works on,
+    and another run may start. A new session notices at once where a dead line would keep waiting.
+    """
+    problem = "the session that keeps other runs away has ended."
+    try:
+        with warehouse.session("grader-elt lock check") as cursor:
+            cursor.execute(HELD_BY, (LOCK_KEY, pid))
+            if cursor.fetchall() == [(1,)]:
+                return
+    except WarehouseError as error:
+        problem = str(error)
+    raise StageError(
+        f"This run no longer has {warehouse.label} to itself: {problem} "
+        "Nothing more was done; see whether the server was restarted, then run again."
+    )
+
+
+def _acquire(cursor: Cursor, warehouse: Warehouse, name: str, wait: bool) -> None:
     """Take the lock; polls, for Ctrl-C and timeouts don't work while the server waits."""
     announced = False
-    with connection.cursor() as cursor:
-        # The session idles while its owner works; a server that ends idle ones would end the lock.
-        cursor.execute("set idle_session_timeout = 0")
-        while True:
-            cursor.execute(TAKE, (LOCK_KEY, name))
-            if cursor.fetchall() == [(True,)]:
-                return
-            if not wait:
-                raise LockedError(
-                    f"Another run is at work on {warehouse.label}: {_holder(cursor)}. Wait for it, or use --wait."
-                )
-            if not announced:
-                logger.info("waiting for another run: %s", _holder(cursor))
-                announced = True
-            time.sleep(POLL_SECONDS)
-
-
-def _release(connection: Connection) -> None:
-    """Unlock: the server keeps a closed session for a moment, and the next run may start now."""
-    with suppress(psycopg2.Error), connection.cursor() as cursor:
-        cursor.execute("select pg_advisory_unlock(%s)", (LOCK_KEY,))
+    # The session idles while its owner works; a server that ends idle ones would end the lock.
+    cursor.execute("set idle_session_timeout = 0")
+    while True:
+        cursor.execute(TAKE, (LOCK_KEY, name))
+        if cursor.fetchall() == [(True,)]:
+            return
+        if not wait:
+            raise LockedError(
+                f"Another run is at work on {warehouse.label}: {_holder(cursor)}. Wait for it, or use --wait."
+            )
+        if not announced:
+            logger.info("waiting for another run: %s", _holder(cursor))
+            announced = True
+        time.sleep(POLL_SECONDS)
 
 
 def _holder(cursor: Cursor) -> str:
-    """Who has the lock, and since when."""
     cursor.execute(HOLDER, (LOCK_KEY,))
-    name = next((name for name, _ in cursor.fetchall()), "") or "another session"
-    parts = NAME.fullmatch(name)
-    if parts is None:
-        return name
-    return "{name}, since {date}-{month}-{day} {hour}:{minute}:{second} UTC".format(**parts.groupdict())
+    found = next((name for name, _ in cursor.fetchall()), "")
+    name, _, since = found.rpartition(" ")
+    try:
+        return f"{name}, since {datetime.strptime(since, SINCE)} UTC"
+    except ValueError:
+        return found or "another session"

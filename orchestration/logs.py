@@ -1,15 +1,14 @@
 """A command's logging: a file named by the local date, stages on the terminal, no secrets."""
 
-from __future__ import annotations
-
 import errno
 import logging
 import os
 import re
 import sys
+import time
 from collections import deque
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 from ingestion.redaction import Redactor
@@ -37,12 +36,11 @@ class DatedFileHandler(logging.FileHandler):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.today = date.today()
         self.failing = False
-        super().__init__(self._path(), encoding="utf-8", errors="backslashreplace", delay=True)
+        super().__init__(self._path(time.time()), encoding="utf-8", errors="backslashreplace", delay=True)
 
-    def _path(self) -> Path:
-        return self.folder / f"{self.today:%Y-%m-%d}.log"
+    def _path(self, moment: float) -> str:
+        return os.path.abspath(self.folder / f"{date.fromtimestamp(moment)}.log")
 
     def _open(self):  # type: ignore[no-untyped-def]
         def private(path: str, flags: int) -> int:
@@ -50,18 +48,11 @@ class DatedFileHandler(logging.FileHandler):
 
         return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=private)
 
-    def check(self) -> None:
-        """Raise OSError unless today's file can be written; creates nothing."""
-        path = Path(self.baseFilename)
-        if not os.access(path if path.exists() else self.folder, os.W_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-
     def emit(self, record: logging.LogRecord) -> None:
-        today = datetime.fromtimestamp(record.created).date()
-        if today != self.today:
+        path = self._path(record.created)
+        if path != self.baseFilename:
             self.close()
-            self.today = today
-            self.baseFilename = os.path.abspath(self._path())
+            self.baseFilename = path
         try:
             super().emit(record)
         except OSError:
@@ -92,14 +83,14 @@ def configure(folder: Path, retention_days: int, secrets: Iterable[str], verbose
     """Set up logging for this process and remove outdated log files.
 
     `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the
-    tail of the log and the path of today's file. Raises SettingsError when the folder can't be made
-    or written.
+    log's tail and today's file. Raises SettingsError when the folder can't be made or written.
     """
-    problem = ""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         file = DatedFileHandler(folder)
-        file.check()
+        today = Path(file.baseFilename)
+        may_write = os.access(today if today.exists() else folder, os.W_OK)
+        problem = "" if may_write else os.strerror(errno.EACCES)
     except OSError as error:
         problem = error.strerror or type(error).__name__
     if problem:
@@ -117,15 +108,11 @@ def configure(folder: Path, retention_days: int, secrets: Iterable[str], verbose
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
     remove_outdated(folder, retention_days, date.today())
-    return tail, Path(file.baseFilename)
+    return tail, today
 
 
 def remove_outdated(folder: Path, retention_days: int, today: date) -> list[Path]:
-    """Delete the log files in `folder` named by a date more than `retention_days` days before
-    `today`.
-
-    Only regular files named like our own are touched. Returns what was removed.
-    """
+    """Delete and return our log files of more than `retention_days` days before `today`, and no other file."""
     removed = []
     for path in sorted(folder.iterdir()):
         named = LOG_NAME.fullmatch(path.name)

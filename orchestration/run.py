@@ -2,11 +2,8 @@
 
     ingest  →  build  →  deliver: spreadsheet, mail
 
-A failing stage stops what depends on it; a failing delivery does not stop the other; the mail is
-always sent.
+A failing stage stops what depends on it; a failing delivery stops nothing; the mail is always sent.
 """
-
-from __future__ import annotations
 
 import hashlib
 import logging
@@ -17,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 from ingestion import raw
@@ -28,22 +26,31 @@ from ingestion.windows import Window, plan
 from orchestration import wiring
 from orchestration.build import receipts
 from orchestration.build.dbt import Build, Dbt
-from orchestration.deliver import Sender
+from orchestration.deliver import verdict
 from orchestration.deliver.figures import Figures, read_figures
 from orchestration.deliver.mail.message import compose
 from orchestration.deliver.sheet.tables import build_tables
 from orchestration.deliver.words import counted
-from orchestration.errors import EXIT_DELIVERY_FAILED, EXIT_DONE, EXIT_STAGE_FAILED, GraderError, StageError
+from orchestration.errors import (
+    EXIT_DELIVERY_FAILED,
+    EXIT_DONE,
+    EXIT_STAGE_FAILED,
+    EXIT_SUSPECT_DAY,
+    GraderError,
+    StageError,
+)
 from orchestration.logs import Tail
 from orchestration.settings import Settings
 from orchestration.summary import Delivery, RunSummary, Stage
 
 logger = logging.getLogger(__name__)
 
-
-def utc_now() -> datetime:
-    """This moment, aware and in UTC."""
-    return datetime.now(timezone.utc)
+EXIT_CODES = {
+    "done": EXIT_DONE,
+    "failed": EXIT_STAGE_FAILED,
+    "delivery failed": EXIT_DELIVERY_FAILED,
+    "suspect day": EXIT_SUSPECT_DAY,
+}
 
 
 def is_expected(error: BaseException) -> bool:
@@ -59,12 +66,7 @@ def describe(error: BaseException) -> str:
 
 
 def work_folder(state_dir: Path, warehouse: Warehouse) -> Path:
-    """Where an ingest into this database keeps its files: databases that share a `STATE_DIR` share
-    no folder.
-
-    The name is made of database, host and port; a hash keeps apart those that read alike as file
-    names.
-    """
+    """Where an ingest into this database keeps its files: a hash keeps apart names that read alike."""
     database = f"{warehouse.dbname}@{warehouse.host}:{warehouse.port}"
     readable = re.sub(r"[^A-Za-z0-9.@-]+", "_", database)[:60]
     return state_dir / "ingest" / f"{readable}-{hashlib.sha256(database.encode()).hexdigest()[:12]}"
@@ -86,7 +88,7 @@ class Run:
     log_file: Path
     check_lock: Callable[[], None]
     show_progress: Callable[[Progress], None] = lambda _: None
-    now: Callable[[], datetime] = utc_now
+    now: Callable[[], datetime] = partial(datetime.now, timezone.utc)
     summary: RunSummary = field(init=False)
 
     def __post_init__(self) -> None:
@@ -113,10 +115,7 @@ class Run:
         return self.deliver()
 
     def ingest(self, window: Window | None) -> IngestReport:
-        """Bring `window`, or what is due without one, into the raw schema.
-
-        Raises StageError, IngestionError.
-        """
+        """Bring `window`, or what is due without one, into the raw schema. Raises StageError, IngestionError."""
         with self._stage("ingest") as words:
             work_dir = work_folder(self.settings.state_dir, self.warehouse)
             work_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -172,26 +171,31 @@ class Run:
                     "Nothing was published: the marts keep the figures of the last good build. "
                     "See the log, fix the cause, then run again."
                 )
+            self.summary.verdict = verdict.of_last_full_day(self.warehouse)
         return build
 
     def deliver(self) -> int:
         """Spreadsheet and mail from the marts; returns the exit code. Raises StageError."""
         with self._stage("deliver") as words:
             figures = self._figures()
+            if figures is not None and figures.as_of_day and self.summary.verdict is None:
+                self.summary.verdict = verdict.of_last_full_day(self.warehouse)
             if figures is not None:
                 self._deliver_sheet(figures)
             self._deliver_mail(figures)
             words.append("; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries))
-        return EXIT_DONE if all(delivery.ok for delivery in self.summary.deliveries) else EXIT_DELIVERY_FAILED
+        return self.exit_code
+
+    @property
+    def exit_code(self) -> int:
+        """What a command that came to its end ends with."""
+        return EXIT_CODES[self.summary.outcome]
 
     def _report_failure(self, error: Exception) -> None:
         """The mail about a failed run; after a failed build the sheet, too, says that it is outdated."""
-        summary = self.summary
-        summary.outcome = "failed"
-        summary.failure = describe(error)
-        summary.failed_stage = next((s.name for s in summary.stages if s.outcome == "failed"), None)
+        self.summary.failure = describe(error)
         figures = self._figures()
-        if summary.failed_stage == "build" and figures is not None and figures.days:
+        if self.summary.failed_stage == "build" and figures is not None and figures.days:
             self._deliver_sheet(figures)
         self._deliver_mail(figures)
 
@@ -199,40 +203,36 @@ class Run:
         try:
             return read_figures(self.warehouse, self.settings.report_timezone)
         except IngestionError as error:
-            message = str(error)
-        if self.summary.outcome == "failed":
-            logger.warning("the mail has no figures: %s", message)
-        else:
-            self._note(Delivery("Figures", False, self.warehouse.label, message))
-        return None
+            if self.summary.outcome == "failed":
+                logger.warning("the mail has no figures: %s", error)
+            else:
+                self._note(Delivery("Figures", False, self.warehouse.label, str(error)))
+            return None
 
     def _deliver_sheet(self, figures: Figures) -> None:
         sender = wiring.table_sender(self.settings)
         docs = wiring.links(self.settings).docs or "make docs"
-        self._attempt(sender, lambda: sender.deliver(build_tables(figures, self.summary, docs)))
+        self._attempt(sender.name, sender.target, lambda: sender.deliver(build_tables(figures, self.summary, docs)))
 
     def _deliver_mail(self, figures: Figures | None) -> None:
-        """Send the mail; without figures when the warehouse can't be read."""
         self.summary.finished_at = self.now()
         self.summary.log_tail = tuple(self.tail.lines)
         known = figures or Figures(self.settings.report_timezone)
         sender, links = wiring.message_sender(self.settings), wiring.links(self.settings)
-        self._attempt(sender, lambda: sender.send(compose(known, self.summary, links)))
+        self._attempt(sender.name, sender.target, lambda: sender.send(compose(known, self.summary, links)))
 
-    def _attempt(self, sender: Sender, act: Callable[[], Delivery]) -> None:
+    def _attempt(self, name: str, target: str, act: Callable[[], Delivery]) -> None:
         """Note what came of a delivery; whatever it fails for does not stop the next one."""
         try:
             delivery = act()
         except Exception as error:
             if not is_expected(error):
                 logger.exception("unexpected error")
-            delivery = Delivery(sender.name, False, sender.target, describe(error))
+            delivery = Delivery(name, False, target, describe(error))
         self._note(delivery)
 
     def _note(self, delivery: Delivery) -> None:
         self.summary.deliveries.append(delivery)
-        if not delivery.ok and self.summary.outcome == "done":
-            self.summary.outcome = "delivery failed"
         level = logging.INFO if delivery.ok else logging.ERROR
         logger.log(level, "deliver: %s to %s: %s", delivery.name, delivery.target, delivery.detail)
 

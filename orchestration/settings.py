@@ -1,11 +1,8 @@
-"""The only place that reads the environment: variables, or the same names in `.env`, become one
-checked value.
+"""The only place that reads the environment, and the same names in `.env`, as one checked value.
 
 Every other module gets its settings handed down. Set but empty counts as unset; a real environment
 variable wins over `.env`.
 """
-
-from __future__ import annotations
 
 import io
 import json
@@ -23,6 +20,7 @@ from zoneinfo import ZoneInfo
 
 from dotenv.parser import parse_stream
 
+from ingestion.api import Api
 from ingestion.warehouse import Warehouse
 from orchestration.errors import SettingsError
 
@@ -67,15 +65,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class ApiSettings:
-    """The grader's endpoint and the credentials for it."""
-
-    url: str
-    client: str
-    client_key: str = field(repr=False)
-
-
-@dataclass(frozen=True)
 class GoogleSettings:
     """A service account's file, a spreadsheet's id, and another base URL of the API, if any."""
 
@@ -102,7 +91,7 @@ class MailSettings:
 class Settings:
     """All settings, checked. None for an outside party: its embedded default stands in."""
 
-    api: ApiSettings | None
+    api: Api | None
     warehouse: Warehouse | None
     google: GoogleSettings | None
     mail: MailSettings | None
@@ -116,7 +105,6 @@ class Settings:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Every secret value, for the log's redaction."""
         values = [
             self.api.client_key if self.api else "",
             self.warehouse.password if self.warehouse else "",
@@ -128,10 +116,9 @@ class Settings:
 
 
 def read_settings(environment: Mapping[str, str] | None = None, env_file: Path = ROOT / ".env") -> Settings:
-    """Read and check all settings.
+    """Read and check all settings; `environment` defaults to the process's own.
 
-    `environment` defaults to the process's own. Raises SettingsError with one line for each
-    variable that cannot be used; the values of secrets are never part of it.
+    Raises SettingsError with one line for each variable that can't be used, without secrets' values.
     """
     given = os.environ if environment is None else environment
     values = _read_env_file(env_file) | {name: value for name, value in given.items() if value.strip()}
@@ -155,10 +142,8 @@ def _read_env_file(path: Path) -> dict[str, str]:
         text = path.read_text("utf-8-sig")
     except FileNotFoundError:
         return {}
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-    except UnicodeDecodeError:
-        reason = "it is not UTF-8"
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", "it is not UTF-8")
     if reason:
         raise SettingsError(f"{path.name} cannot be read: {reason}. Make it a readable UTF-8 text file.")
     bindings = list(parse_stream(io.StringIO(text)))
@@ -215,11 +200,11 @@ class _Reader:
             ]
         return not missing
 
-    def api(self) -> ApiSettings | None:
+    def api(self) -> Api | None:
         url = self.read("API_URL", _http_url)
         if not self.is_complete(API, "the built-in demo API"):
             return None
-        return ApiSettings(url, self.values["API_CLIENT"], self.values["API_CLIENT_KEY"])
+        return Api(url, self.values["API_CLIENT"], self.values["API_CLIENT_KEY"])
 
     def warehouse(self) -> Warehouse | None:
         port = self.read("POSTGRES_PORT", _whole_number, "5432", 1, LAST_PORT)

@@ -1,13 +1,10 @@
 """What a run did, as values: the screen, the mail and the log all show it from here."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
-StageOutcome = Literal["done", "failed", "skipped"]
-RunOutcome = Literal["done", "failed", "delivery failed"]
+RunOutcome = Literal["done", "failed", "delivery failed", "suspect day"]
 
 
 @dataclass(frozen=True)
@@ -15,7 +12,7 @@ class Stage:
     """One stage of a run, with its wall time in seconds and its counts in words."""
 
     name: str
-    outcome: StageOutcome
+    outcome: Literal["done", "failed"]
     seconds: float
     detail: str
 
@@ -33,11 +30,7 @@ class LoadCounts:
 
 @dataclass(frozen=True)
 class TestResult:
-    """One data test that did not simply pass.
-
-    `message` holds no values of records; `sample` has a few failing rows as text, which name no
-    learner.
-    """
+    """One data test that did not simply pass; `sample` has a few failing rows, which name no learner."""
 
     __test__ = False  # pytest looks into every class whose name begins with Test
 
@@ -62,6 +55,28 @@ class TestCounts:
 
 
 @dataclass(frozen=True)
+class DayVerdict:
+    """Whether a day was as usual; `reasons` say in words which figures were not."""
+
+    day: date
+    verdict: Literal["suspect", "unusual", "normal", "no_history"]
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def is_suspect(self) -> bool:
+        return self.verdict == "suspect"
+
+    @property
+    def in_words(self) -> str:
+        return {
+            "suspect": "SUSPECT",
+            "unusual": "not as usual",
+            "normal": "as usual",
+            "no_history": "without days to compare it with",
+        }[self.verdict]
+
+
+@dataclass(frozen=True)
 class Delivery:
     """One delivery: where it went (`target`: an address or a file), and what happened, in words."""
 
@@ -80,12 +95,27 @@ class RunSummary:
     started_at: datetime
     demo: bool
     log_file: str
-    outcome: RunOutcome = "done"
     finished_at: datetime | None = None
     stages: list[Stage] = field(default_factory=list)
     loads: LoadCounts | None = None
     tests: TestCounts | None = None
-    failed_stage: str | None = None
+    verdict: DayVerdict | None = None
     failure: str | None = None
     deliveries: list[Delivery] = field(default_factory=list)
     log_tail: tuple[str, ...] = ()
+
+    @property
+    def undelivered(self) -> list[Delivery]:
+        return [delivery for delivery in self.deliveries if not delivery.ok]
+
+    @property
+    def outcome(self) -> RunOutcome:
+        if self.failure is not None:
+            return "failed"
+        if self.undelivered:
+            return "delivery failed"
+        return "suspect day" if self.verdict and self.verdict.is_suspect else "done"
+
+    @property
+    def failed_stage(self) -> str | None:
+        return next((stage.name for stage in self.stages if stage.outcome == "failed"), None)

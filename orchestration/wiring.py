@@ -1,8 +1,6 @@
-"""Chooses, by the settings, between the outside parties and the embedded ones that stand in for
-them.
+"""Chooses, by the settings, between the outside parties and the embedded stand-ins.
 
-The only module that knows both. Stand-ins are imported when they are needed, so that production
-runs never load them.
+The only module that knows both. It imports what it chose, so that production never loads stand-ins.
 """
 
 from __future__ import annotations
@@ -10,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingestion.api import Api
 from ingestion.warehouse import Warehouse
-from orchestration.deliver import MessageSender, TableSender
 from orchestration.deliver.mail.body import Links
 from orchestration.errors import StageError
 from orchestration.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestration.deliver.mail.outbox import Outbox
+    from orchestration.deliver.mail.smtp import SmtpServer
+    from orchestration.deliver.sheet.google import GoogleSheet
+    from orchestration.deliver.sheet.workbook import Workbook
 
 DEMO_DAYS = 60
 # The stand-in mail is never sent, so its addresses are of the domain reserved for that (RFC 2606).
@@ -38,8 +41,7 @@ def embedded_postgres() -> Iterator[Any]:
 def open_warehouse(settings: Settings) -> Warehouse:
     """The warehouse of the settings; without one, the embedded PostgreSQL, started if need be.
 
-    Made-up data has an embedded database of its own, so that none of it is left when the real API
-    is configured. Raises StageError.
+    Made-up data has an embedded database of its own, so none of it meets real data. Raises StageError.
     """
     if settings.warehouse is not None:
         return settings.warehouse
@@ -61,12 +63,9 @@ def _embedded_database(settings: Settings) -> str:
 
 @contextmanager
 def open_api(settings: Settings) -> Iterator[Api]:
-    """The grader's API of the settings; without one, the demo API, which runs as long as the block.
-
-    Raises StageError.
-    """
+    """The grader's API, or the demo API, which runs as long as the block. Raises StageError."""
     if settings.api is not None:
-        yield Api(settings.api.url, settings.api.client, settings.api.client_key)
+        yield settings.api
         return
     from embedded import demo_api
 
@@ -77,7 +76,7 @@ def open_api(settings: Settings) -> Iterator[Api]:
         raise StageError(str(error)) from None
 
 
-def table_sender(settings: Settings) -> TableSender:
+def table_sender(settings: Settings) -> GoogleSheet | Workbook:
     """What takes the worksheets."""
     if settings.google is not None:
         from orchestration.deliver.sheet.google import GoogleSheet
@@ -88,7 +87,7 @@ def table_sender(settings: Settings) -> TableSender:
     return Workbook(settings.out_dir / "metrics.xlsx")
 
 
-def message_sender(settings: Settings) -> MessageSender:
+def message_sender(settings: Settings) -> SmtpServer | Outbox:
     """What takes the mail."""
     if settings.mail is not None:
         from orchestration.deliver.mail.smtp import SmtpServer

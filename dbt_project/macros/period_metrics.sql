@@ -9,7 +9,7 @@
 {%- set last_day = report_date("timestamptz '" ~ end_ ~ "'") ~ ' + 2' -%}
 with attempts as (
 
-    select * from {{ ref('attempts') }}
+    select * from {{ ref('attempts') }} where not is_excluded
 
 ),
 

@@ -4,8 +4,6 @@
 The data is deterministic: see `stream` for what an answer depends on.
 """
 
-from __future__ import annotations
-
 from embedded.demo_api.process import DemoApi, DemoApiError, running
 from embedded.demo_api.stream import records
 

@@ -1,7 +1,5 @@
 """`python -m embedded.demo_api`: serves the demo API until its standard input ends."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

@@ -4,8 +4,6 @@ Each kind turns the JSON text of an ordinary record into another JSON text. `rea
 which the warehouse must reject the result, in its order of reasons; none means that the record stays valid.
 """
 
-from __future__ import annotations
-
 import json
 from ast import literal_eval
 from collections.abc import Callable, Sequence
@@ -51,10 +49,6 @@ def _param(name: str, value: object) -> Change:
     return _inside(lambda params: params | {name: value})
 
 
-def _lacking(name: str) -> Change:
-    return _inside(lambda params: {key: value for key, value in params.items() if key != name})
-
-
 def _encoded(params: Record) -> Record:
     course, host_block, learner = params["lis_result_sourcedid"].rsplit(":", 2)
     return params | {"lis_result_sourcedid": f"{quote(course, safe='')}:{host_block}:{learner}"}
@@ -96,7 +90,7 @@ SPOILED: tuple[Kind, ...] = (
     ),
     *_kinds(
         "lis_result_sourcedid_invalid",
-        _lacking(_SOURCEDID),
+        _inside(lambda params: {name: value for name, value in params.items() if name != _SOURCEDID}),
         _param(_SOURCEDID, None),
         _param(_SOURCEDID, " "),
         _param(_SOURCEDID, 404),

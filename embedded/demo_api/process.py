@@ -1,7 +1,5 @@
 """Starts and stops the demo API as a process of its own."""
 
-from __future__ import annotations
-
 import json
 import os
 import secrets
@@ -64,7 +62,11 @@ def running(scale: float | None = None, now: datetime | None = None) -> Iterator
         try:
             yield DemoApi(**_announced(process, errors), client_key=key)
         finally:
-            _stop(process)
+            # Its standard input ends, and so does the process.
+            try:
+                process.communicate(timeout=_STOP_WITHIN)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 def _announced(process: subprocess.Popen[bytes], errors: IO[bytes]) -> dict[str, str]:
@@ -79,12 +81,3 @@ def _announced(process: subprocess.Popen[bytes], errors: IO[bytes]) -> dict[str,
     errors.seek(0)
     output = errors.read().decode(errors="replace").strip() or "nothing"
     raise DemoApiError(f"the demo API ended with exit code {code} before it was ready; its output: {output}")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        process.wait(_STOP_WITHIN)
-    except subprocess.TimeoutExpired:
-        process.kill()

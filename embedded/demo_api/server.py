@@ -1,7 +1,5 @@
 """The demo API's HTTP side: one endpoint, GET /api/statistics, as the grader's vendor offers it."""
 
-from __future__ import annotations
-
 import hmac
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -43,7 +41,6 @@ class DemoServer(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """The endpoint's address."""
         return f"http://127.0.0.1:{self.server_port}{PATH}"
 
 

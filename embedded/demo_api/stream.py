@@ -12,14 +12,13 @@ never changes again. A load of day D made on day D+1 misses the late ones; the n
 looking back a day (in zones as far east as Moscow or west of it).
 """
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from itertools import chain
 from operator import itemgetter
 
+from embedded.demo_api import stories
 from embedded.demo_api.dirt import ODD, SPOILED, drawn
 from embedded.demo_api.rhythm import HOUR, SECOND, local_day, midnight
 from embedded.demo_api.students import LONGEST_SESSION, RIGHT, RUN, WRONG, Attempt, attempts, sessions
@@ -47,8 +46,7 @@ def records(start: datetime, end: datetime, now: datetime | None = None, scale: 
     """The records of the attempts made in [start, end), as known at `now`: JSON texts in order of time.
 
     The datetimes are aware; `now` is the present unless given. `scale` multiplies the school's learners.
-    Time and work follow the window's length; memory holds a few hours of records. Raises ValueError for a
-    naive datetime.
+    Time and work follow the window's length; memory holds a few hours of records.
     """
     return chain.from_iterable(blocks(start, end, now, scale))
 
@@ -86,6 +84,7 @@ def _in_order(start: int, end: int, scale: float) -> Iterator[list[Attempt]]:
     earliest = start - LONGEST_SESSION
     done = earliest
     for day in range(local_day(earliest), local_day(end - 1) + 1):
+        waiting += (attempt for attempt in stories.attempts(day, scale) if start <= attempt[0] < end)
         for session in sessions(day, scale, earliest, end):
             if session.start >= done + _BLOCK:
                 done = session.start

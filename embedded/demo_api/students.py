@@ -6,8 +6,6 @@ Every draw is made by a hash or by `random.Random(seed).random()`, which Python 
 so the same school comes out on every machine.
 """
 
-from __future__ import annotations
-
 from hashlib import sha512
 from random import Random
 from struct import Struct

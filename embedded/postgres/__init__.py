@@ -6,8 +6,6 @@ through the socket as the role `grader` without a password. For root the server 
 inside the same folders.
 """
 
-from __future__ import annotations
-
 from embedded.postgres.binaries import psql_binary
 from embedded.postgres.errors import EmbeddedPostgresError
 from embedded.postgres.server import find, password_file, start, stop

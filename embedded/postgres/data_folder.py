@@ -1,7 +1,5 @@
 """The data folder of the embedded server: made once by initdb, its configuration written at each start."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import os
@@ -12,7 +10,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from embedded.postgres.account import Account, allowed_names, open_folder
+from embedded.postgres.account import Account, allowed_names, name_inside
 from embedded.postgres.binaries import Installation
 from embedded.postgres.errors import EmbeddedPostgresError, with_log
 from embedded.postgres.folders import Home, make_private_folder, write_private
@@ -38,10 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 def make_data_folder(installation: Installation, account: Account, data: Path, settings: Mapping[str, str]) -> None:
-    """Make the data folder of a server that has never run, whole or not at all.
-
-    With `fsync` off in `settings` it doesn't wait for the disk. Raises EmbeddedPostgresError, OSError.
-    """
+    """Make the data folder, whole or not at all; with `fsync` off it doesn't wait for the disk."""
     for leftover in data.parent.glob("new-*"):
         shutil.rmtree(leftover)
     new = data.with_name(f"new-{data.name}")
@@ -52,20 +47,19 @@ def make_data_folder(installation: Installation, account: Account, data: Path, s
         if installation.major >= 17
         else ["--locale=C.UTF-8"]
     )
-    with open_folder(new) as folder:
-        command = [
-            installation.programs / "initdb",
-            f"--pgdata={folder.name}",
-            f"--username={ROLE}",
-            "--auth-local=peer",
-            "--auth-host=reject",
-            "--encoding=UTF8",
-            *locale,
-            "--data-checksums",
-            "--no-instructions",
-            *(["--no-sync"] if settings.get("fsync") == "off" else []),
-        ]
-        answer = account.run(command, timeout=300, folder=folder)
+    command = [
+        installation.programs / "initdb",
+        f"--pgdata={name_inside(new)}",
+        f"--username={ROLE}",
+        "--auth-local=peer",
+        "--auth-host=reject",
+        "--encoding=UTF8",
+        *locale,
+        "--data-checksums",
+        "--no-instructions",
+        *(["--no-sync"] if settings.get("fsync") == "off" else []),
+    ]
+    answer = account.run(command, timeout=300, folder=new)
     if answer.returncode != 0:
         raise with_log(
             f"The embedded PostgreSQL could not make its data folder in {data.parent} (initdb ended with "

@@ -1,7 +1,5 @@
 """The one error the embedded PostgreSQL raises."""
 
-from __future__ import annotations
-
 
 class EmbeddedPostgresError(RuntimeError):
     """The embedded PostgreSQL can't be started, reached or stopped; the message says why and what to do."""

@@ -1,7 +1,5 @@
 """Where the embedded PostgreSQL keeps its files below the state folder, readable by their owner alone."""
 
-from __future__ import annotations
-
 import contextlib
 import fcntl
 import hashlib
@@ -30,7 +28,6 @@ class Home:
         self.port_file = self.path / "port"
 
     def data(self, major: int) -> Path:
-        """The data folder of a major version of PostgreSQL."""
         return self.path / str(major)
 
     def majors(self) -> list[int]:
@@ -46,15 +43,10 @@ class Home:
         for folder in (self.path, self.sockets):
             make_private_folder(folder, account)
 
-    def lock(self) -> contextlib.AbstractContextManager[None]:
-        """The lock under which the server is made, started and stopped."""
-        return file_lock(self.path / "lock")
-
     def reachable_sockets(self) -> str:
         """The socket folder by a name that every client can use.
 
-        It is the folder itself, or, where its path is long or unusual, a link to it in a folder of the
-        current user's below the temporary one.
+        Where its path is long or unusual, that is a link to it in a folder of the current user's.
         """
         if _PLAIN_PATH.fullmatch(str(self.sockets)):
             return str(self.sockets)

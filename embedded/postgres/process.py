@@ -1,7 +1,5 @@
 """The server as a process: whether the one on record is alive and ours, starting it, stopping it, what it logs."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import signal
@@ -12,7 +10,7 @@ from pathlib import Path
 
 import psutil
 
-from embedded.postgres.account import Account, open_folder
+from embedded.postgres.account import Account, name_inside
 from embedded.postgres.binaries import Installation
 
 # A background process of a shell's, so that the server isn't our child. $0 is the file for its output.
@@ -22,8 +20,9 @@ _LOGS_KEPT_SECONDS = 6 * 86400
 
 @dataclass(frozen=True)
 class Postmaster:
-    """What a running server has written in its data folder's lock file."""
+    """What a running server has written in the lock file of its folder `data`."""
 
+    data: Path
     pid: int
     started: str
     port: int
@@ -32,8 +31,7 @@ class Postmaster:
 def running_postmaster(data: Path) -> Postmaster | None:
     """The live server of a data folder; None when there is none, whatever its lock file says.
 
-    After a crash the recorded process id can belong to a zombie or to another program by now. Raises
-    PermissionError when the folder is somebody else's.
+    After a crash the recorded process id can belong to a zombie or to another program by now.
     """
     try:
         lines = (data / "postmaster.pid").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -41,7 +39,7 @@ def running_postmaster(data: Path) -> Postmaster | None:
         return None
     if len(lines) < 4 or not lines[0].isdecimal() or not lines[3].isdecimal():
         return None
-    postmaster = Postmaster(int(lines[0]), lines[2], int(lines[3]))
+    postmaster = Postmaster(data, int(lines[0]), lines[2], int(lines[3]))
     return postmaster if _serves(postmaster.pid, data) else None
 
 
@@ -54,21 +52,12 @@ def is_alive(pid: int) -> bool:
 
 
 def launch(installation: Installation, account: Account, data: Path) -> int:
-    """Start the server, in a session of its own, and return its process id; no process may be serving the folder.
-
-    What it writes before it has a log goes to `start.log`. Raises OSError.
-    """
+    """Start the server and return its process id; what it writes before it has a log goes to `start.log`."""
     _clear_after_a_kill(data)
-    with open_folder(data) as folder:
-        server = [
-            installation.programs / "postgres",
-            "-D",
-            folder.name,
-            "-c",
-            f"cluster_name={_cluster_name(data)}",
-        ]
-        command = ["/bin/sh", "-c", _IN_BACKGROUND, f"{folder.name}/../start.log", *server]
-        answer = account.run(command, timeout=30, folder=folder)
+    place = name_inside(data)
+    server = [installation.programs / "postgres", "-D", place, "-c", f"cluster_name={_cluster_name(data)}"]
+    command = ["/bin/sh", "-c", _IN_BACKGROUND, f"{place}/../start.log", *server]
+    answer = account.run(command, timeout=30, folder=data)
     if not answer.stdout.strip().isdecimal():
         raise OSError(f"the shell could not start {installation.programs}: {answer.stdout.strip()}")
     return int(answer.stdout)

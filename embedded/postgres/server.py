@@ -1,7 +1,5 @@
 """Making, starting, finding and stopping the embedded server of a state folder."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import secrets
@@ -17,7 +15,7 @@ from embedded.postgres.account import Account, server_account
 from embedded.postgres.binaries import Installation, choose, usable_by
 from embedded.postgres.data_folder import ROLE, make_data_folder, write_configuration
 from embedded.postgres.errors import EmbeddedPostgresError, with_log
-from embedded.postgres.folders import Home, write_private
+from embedded.postgres.folders import Home, file_lock, write_private
 from embedded.postgres.process import (
     Postmaster,
     is_alive,
@@ -54,59 +52,53 @@ def start(state_dir: Path, settings: Mapping[str, str] | None = None, database: 
         home = Home(state_dir)
         account = server_account(home.state_dir, home.path)
         home.create(account)
-        with home.lock():
+        with file_lock(home.path / "lock"):
             if (found := find(state_dir, database)) is not None:
                 return found
             installation = choose(home.majors())
             data = home.data(installation.major)
-            if running_postmaster(data) is None:
+            running = running_postmaster(data)
+            if running is not None:
+                ready = _ready(home, data, running.pid)
+            else:
                 runnable = usable_by(installation, account)
                 if not data.exists():
                     make_data_folder(runnable, account, data, settings or {})
-                _start_server(runnable, account, home, data, settings or {})
-            _wait_until_ready(home, data, None)
-            return _prepare(home, account, data, database)
+                ready = _start_server(runnable, account, home, data, settings or {})
+            if ready is None:
+                raise EmbeddedPostgresError(f"The embedded PostgreSQL in {data} ended while it was starting.")
+            return _prepare(home, account, ready, database)
 
 
 def find(state_dir: Path, database: str = DATABASE) -> Warehouse | None:
     """A database of the state folder's running server; None when that is down, not ready or hasn't got it.
 
-    Whoever answers has to prove that the data folder is this one. Raises EmbeddedPostgresError when the
-    folder is somebody else's.
+    Whoever answers has to prove that the data folder is this one. Raises EmbeddedPostgresError.
     """
     with _clean_errors(f"The embedded PostgreSQL in {state_dir} could not be looked for"):
         home = Home(state_dir)
-        for major in home.majors():
-            postmaster = running_postmaster(home.data(major))
-            if postmaster is not None:
-                warehouse = _warehouse(home, postmaster, database)
-                if _refusal(warehouse, postmaster) is None:
-                    return warehouse
+        postmaster = _running(home)
+        if postmaster is not None:
+            warehouse = _warehouse(home, postmaster, database)
+            if _refusal(warehouse, postmaster) is None:
+                return warehouse
         return None
 
 
 def stop(state_dir: Path) -> bool:
-    """Shut the state folder's server down, ending its connections; False when it wasn't running.
-
-    Raises EmbeddedPostgresError when it doesn't stop, or is somebody else's.
-    """
+    """Shut the server down, ending its connections; False when it wasn't running. Raises EmbeddedPostgresError."""
     with _clean_errors(f"The embedded PostgreSQL in {state_dir} could not be stopped"):
         home = Home(state_dir)
         if not home.majors():
             return False
-        stopped = False
-        with home.lock():
-            for major in home.majors():
-                postmaster = running_postmaster(home.data(major))
-                if postmaster is None:
-                    continue
-                if not shut_down(postmaster.pid, _STOP_SECONDS):
-                    raise EmbeddedPostgresError(
-                        f"The embedded PostgreSQL (process {postmaster.pid}) is still shutting down after "
-                        f"{_STOP_SECONDS:.0f} s; its log is in {home.data(major) / 'log'}."
-                    )
-                stopped = True
-        return stopped
+        with file_lock(home.path / "lock"):
+            postmaster = _running(home)
+            if postmaster is not None and not shut_down(postmaster.pid, _STOP_SECONDS):
+                raise EmbeddedPostgresError(
+                    f"The embedded PostgreSQL (process {postmaster.pid}) is still shutting down after "
+                    f"{_STOP_SECONDS:.0f} s; its log is in {postmaster.data / 'log'}."
+                )
+        return postmaster is not None
 
 
 def password_file(state_dir: Path) -> Path:
@@ -114,19 +106,24 @@ def password_file(state_dir: Path) -> Path:
     return Home(state_dir).password_file
 
 
+def _running(home: Home) -> Postmaster | None:
+    servers = (running_postmaster(home.data(major)) for major in home.majors())
+    return next(filter(None, servers), None)
+
+
 def _start_server(
     installation: Installation, account: Account, home: Home, data: Path, settings: Mapping[str, str]
-) -> None:
+) -> Postmaster:
     deadline = time.monotonic() + _ORPHANS_SECONDS
     remove_old_logs(data)
     while True:
         port = write_configuration(home, data, account, settings)
         before = log_sizes(data)
         pid = launch(installation, account, data)
-        if _wait_until_ready(home, data, pid):
+        if ready := _ready(home, data, pid):
             write_private(home.port_file, f"{port}\n", account)
             _log.info("Started the embedded PostgreSQL on 127.0.0.1:%s, process %s", port, pid)
-            return
+            return ready
         logged = logged_since(data, before)
         # Another program took the port a moment ago, or backends of a killed server are still ending.
         temporary = "could not create any TCP/IP sockets" in logged or "shared memory block" in logged
@@ -139,24 +136,22 @@ def _start_server(
         time.sleep(0.3)
 
 
-def _wait_until_ready(home: Home, data: Path, pid: int | None) -> bool:
-    """Wait until the server accepts connections; False when process `pid` has ended before that."""
+def _ready(home: Home, data: Path, pid: int) -> Postmaster | None:
+    """The server, once it accepts connections; None when its process `pid` has ended before that."""
     deadline = time.monotonic() + _READY_SECONDS
     while time.monotonic() < deadline:
         postmaster = running_postmaster(data)
         if postmaster is not None:
             refusal = _refusal(_warehouse(home, postmaster, "postgres"), postmaster)
             if refusal is None:
-                return True
+                return postmaster
             if "authentication failed" in refusal:
                 raise EmbeddedPostgresError(
                     f"The embedded PostgreSQL in {data} was started by another user, who alone may use it "
                     "without a password. Stop it (`make db-stop`) and try again."
                 )
-        if pid is not None and not is_alive(pid):
-            return False
-        if pid is None and postmaster is None:
-            break
+        if not is_alive(pid):
+            return None
         time.sleep(0.03)
     raise with_log(
         f"The embedded PostgreSQL in {data} is running but accepts no connections. "
@@ -165,11 +160,8 @@ def _wait_until_ready(home: Home, data: Path, pid: int | None) -> bool:
     )
 
 
-def _prepare(home: Home, account: Account, data: Path, database: str) -> Warehouse:
+def _prepare(home: Home, account: Account, postmaster: Postmaster, database: str) -> Warehouse:
     """Give the role its password and make the database, the last step of a first start."""
-    postmaster = running_postmaster(data)
-    if postmaster is None:
-        raise EmbeddedPostgresError(f"The embedded PostgreSQL in {data} ended right after its start.")
     with _warehouse(home, postmaster, "postgres").session("grader-elt start", autocommit=True) as cursor:
         if not home.password_file.exists():
             password = secrets.token_urlsafe(24)

@@ -1,11 +1,7 @@
-"""`dbt` as people type it: the project's settings become the environment, then dbt itself takes
-over.
+"""`dbt` as people type it: the settings become the environment, then dbt itself takes over.
 
-`.venv/bin/dbt` calls this, so that `dbt build` in `dbt_project/` works with nothing exported, on
-an analyst's own schemas.
+`.venv/bin/dbt` calls this: `dbt build` works with nothing exported, on an analyst's own schemas.
 """
-
-from __future__ import annotations
 
 import os
 import sys
@@ -42,9 +38,7 @@ def main() -> int:
 
 
 def _rebuild_when_needed(warehouse: Warehouse, zone: ZoneInfo) -> None:
-    """Add --full-refresh to a run or build whose marts, in one's own schemas, have other rules or
-    another zone.
-    """
+    """Add --full-refresh to a run or build of one's own marts with other rules or another zone."""
     marts = f"{os.environ['GRADER_DBT_SCHEMA']}_marts"
     options = {"--full-refresh", "-f", "--target", "-t", "--empty"}
     if {"run", "build"}.isdisjoint(sys.argv[1:2]) or not options.isdisjoint(sys.argv):
@@ -56,9 +50,7 @@ def _rebuild_when_needed(warehouse: Warehouse, zone: ZoneInfo) -> None:
 
 
 def _defer_to_production(state: Path) -> None:
-    """Let what an analyst has not built be read from production, so that `dbt show` and `dbt test`
-    work before any build.
-    """
+    """Let what an analyst has not built be read from production."""
     if (state / "manifest.json").exists():
         os.environ.setdefault("DBT_DEFER", "true")
         os.environ.setdefault("DBT_DEFER_STATE", str(state))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import getpass
 import logging
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from zoneinfo import ZoneInfo
 import psycopg2
 import yaml
 from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
 
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
@@ -37,9 +40,7 @@ NO_RECEIPTS = "there are no receipts yet"
 
 @dataclass(frozen=True)
 class Build:
-    """What a build did: models built, tests run, what stopped it, if anything; `results` are dbt's
-    own.
-    """
+    """What a build did, and what stopped it, if anything; `results` are dbt's own."""
 
     models: int
     tests: TestCounts
@@ -48,9 +49,7 @@ class Build:
 
 
 def dbt_environment(warehouse: Warehouse, zone: ZoneInfo) -> dict[str, str]:
-    """The variables that `dbt_project/profiles.yml` and the models read; the password has dbt's own
-    prefix for secrets.
-    """
+    """What `profiles.yml` and the models read; the password's name has dbt's prefix for secrets."""
     analyst = re.sub(r"\W+", "_", _user().lower())
     return {
         "GRADER_DBT_HOST": warehouse.host,
@@ -67,16 +66,15 @@ def dbt_environment(warehouse: Warehouse, zone: ZoneInfo) -> dict[str, str]:
 
 
 def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | None:
-    """Why the marts in the schema `marts` have to be rebuilt from raw, or None when a build can
-    add to them.
+    """Why the marts in the schema `marts` have to be rebuilt from raw, if they have to.
 
-    Their receipts say with which rules and days of which zone they were built; without receipts
-    it is NO_RECEIPTS. Raises WarehouseError.
+    Their receipts say with which rules and days of which zone they were built, the seed beside them
+    whom they leave out; without receipts it is NO_RECEIPTS. Raises WarehouseError.
     """
     rules = str(yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]["rules_version"])
+    learners = marts.removesuffix("marts") + "learners"
     with warehouse.session() as cursor:
-        cursor.execute("select to_regclass(%s) is null", (f"{marts}.load_receipts",))
-        if cursor.fetchall() == [(True,)]:
+        if not _is_there(cursor, f"{marts}.load_receipts"):
             return NO_RECEIPTS
         # as JSON, because receipts of an earlier version may lack a column
         cursor.execute(
@@ -86,11 +84,28 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
             ).format(sql.Identifier(marts))
         )
         published = cursor.fetchall()
+        excluded: set[str] = set()
+        if _is_there(cursor, f"{learners}.excluded_learners"):
+            cursor.execute(sql.SQL("select user_id from {}.excluded_learners").format(sql.Identifier(learners)))
+            excluded = {user_id for (user_id,) in cursor.fetchall()}
     if any(version != rules for version, _ in published):
         return f"the rules are version {rules} now"
     if any(name != zone.key for _, name in published):
         return f"days are those of {zone.key} now"
+    if excluded != _excluded_learners():
+        return "the seed excluded_learners is another now"
     return None
+
+
+def _is_there(cursor: Cursor, relation: str) -> bool:
+    cursor.execute("select to_regclass(%s) is not null", (relation,))
+    return cursor.fetchall() == [(True,)]
+
+
+def _excluded_learners() -> set[str]:
+    """The users of the seed `excluded_learners`, which the next build will leave out."""
+    with (PROJECT / "seeds" / "excluded_learners.csv").open(encoding="utf-8", newline="") as seed:
+        return {row["user_id"] for row in csv.DictReader(seed)}
 
 
 class Dbt:
@@ -103,21 +118,17 @@ class Dbt:
         self.target_path = state_dir / "dbt"
 
     def build(self, full_refresh: bool = False, before_publishing: Callable[[], None] = lambda: None) -> Build:
-        """Build and test every model of production, in one transaction; failures are part of the
-        result, not raised.
+        """Build and test every model of production, in one transaction; returns what failed.
 
         Others see what was built once every test has passed, everything at once; after a failure
         they keep what they had. Rebuilds from raw when asked to (`full_refresh`), or when the
         marts were built with other rules or another zone. `before_publishing` may raise to stop
         that. Raises StageError when dbt cannot even start, or the database is lost.
         """
-        problem = ""
         try:
             reason = "asked to" if full_refresh else rebuild_reason(self.warehouse, "marts", self.zone)
         except WarehouseError as error:
-            problem = str(error)
-        if problem:
-            raise StageError(f"The build could not start. {problem}")
+            raise StageError(f"The build could not start. {error}") from None
         # Unit tests judge the code, not the data: they belong to `make test`. One thread, because
         # there is one session.
         arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", "1"]
@@ -144,9 +155,7 @@ class Dbt:
         raise StageError(f"The build failed. {problem} {published}.")
 
     def _build(self, arguments: list[str], manifest: Any, session: Session) -> Build:
-        """Run the build inside the session. Raises StageError when it can't be published although
-        no node failed.
-        """
+        """Build in the session. Raises StageError when it can't be published though no node failed."""
         result = self._invoke(arguments, manifest)
         if session.closed:
             raise StageError(
@@ -166,15 +175,12 @@ class Dbt:
     def compile_inline(self, sql: str) -> str:
         """Compile Jinja SQL against the project and return plain SQL. Raises StageError."""
         result = self._invoke(["compile", "--inline", sql, "--quiet"])
-        if not result.success or not isinstance(result.result, object) or result.result is None:
+        if not result.success:
             raise StageError(f"dbt could not compile: {_cause(result)}")
-        compiled: Any = result.result
-        return str(compiled.results[0].node.compiled_code)
+        return str(result.result.results[0].node.compiled_code)
 
     def docs(self) -> Path:
-        """Generate the docs site, with everything in one file. Returns that file's path. Raises
-        StageError.
-        """
+        """Generate the docs site as one file; returns its path. Raises StageError."""
         result = self._invoke(["docs", "generate", "--static"])
         if not result.success:
             raise StageError(f"dbt could not generate the docs: {_cause(result)}")
@@ -227,9 +233,7 @@ def _cause(result: dbtRunnerResult) -> str:
 
 
 def _log_event(event: Any) -> None:
-    """Pass on what an engineer wants in the log: one line for each model and test, and every
-    warning and error.
-    """
+    """Pass on to the log one line for each model and test, and every warning and error."""
     name, level, message = event.info.name, event.info.level, event.info.msg.strip()
     if name in ("LogModelResult", "LogTestResult", "LogHookEndLine") and level == "info":
         logger.info("dbt: %s", message)
@@ -238,26 +242,23 @@ def _log_event(event: Any) -> None:
 
 
 def _summarise(run: RunExecutionResult, session: Session) -> Build:
-    counts = {"pass": 0, "warn": 0, "fail": 0, "error": 0, "skipped": 0}
+    counts: Counter[str] = Counter()
     models = 0
     notable: list[TestResult] = []
     failures: list[str] = []
     for result in run.results:
         kind, status = str(result.node.resource_type), str(result.status)
-        name = result.node.name
-        if kind != "test":
-            models += status == "success" and kind == "model"
-            if status in ("error", "fail"):
-                failures.append(f"{kind} {name}: {_first_line(result.message)}")
-            continue
-        counts[status] = counts.get(status, 0) + 1
-        if status in ("warn", "fail", "error"):
-            message = _first_line(result.message)
+        name, message = result.node.name, _first_line(result.message)
+        if kind == "test":
+            counts[status] += 1
+        elif kind == "model":
+            models += status == "success"
+        if kind == "test" and status in ("warn", "fail", "error"):
             query = None if status == "error" else result.node.compiled_code
             sample = sample_rows(session, query) if query else ()
             notable.append(TestResult(name, status, result.failures or 0, message, sample))  # type: ignore[arg-type]
-            if status != "warn":
-                failures.append(f"test {name}: {message}")
+        if status in ("fail", "error"):
+            failures.append(f"{kind} {name}: {message}")
     tests = TestCounts(
         passed=counts["pass"],
         warned=counts["warn"],

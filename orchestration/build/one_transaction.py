@@ -1,23 +1,19 @@
-"""A whole dbt build in one transaction: others see what it made all at once, after its tests, or
-not at all.
+"""A whole dbt build in one transaction: others see all of it at once, after its tests, or nothing.
 
 dbt gives each model a connection and a transaction of its own. Here every connection it opens is
 one session of ours, on which dbt's commits and rollbacks work on a savepoint. Of dbt only the
 method that opens a connection is replaced.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 from psycopg2.extensions import TRANSACTION_STATUS_INTRANS, connection, cursor
 
-if TYPE_CHECKING:
-    from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse
 
 # A commit by itself, or as the last statement of several.
 _COMMIT_AT_THE_END = re.compile(
@@ -27,7 +23,6 @@ _COMMIT_AT_THE_END = re.compile(
 # to savepoints.
 _MAY_END = re.compile(r"\b(?:commit|end|rollback|abort)\b", re.IGNORECASE)
 _NODE = re.compile(r'"node_id": "([^"]+)"')
-_NEXT_SAVEPOINT = "release savepoint of_dbt; savepoint of_dbt"
 
 
 class TransactionLostError(psycopg2.InternalError):
@@ -70,8 +65,7 @@ class Cursor(cursor):
 class Session(connection):
     """The build's only connection.
 
-    `commit`, `rollback` and `close` are dbt's and end nothing; `publish` and `discard` end the
-    transaction.
+    `commit`, `rollback`, `close` are dbt's and end nothing; `publish` and `discard` end the transaction.
     """
 
     lost: TransactionLostError | None = None
@@ -79,7 +73,6 @@ class Session(connection):
     """What sent the last statement that named its node."""
 
     def begin(self) -> None:
-        """Begin the transaction. Raises psycopg2.Error."""
         with super().cursor() as own:
             # The session waits while dbt thinks; a server that ends such ones would end the build.
             own.execute("set idle_in_transaction_session_timeout = 0")
@@ -121,24 +114,19 @@ class Session(connection):
 
     @property
     def can_publish(self) -> bool:
-        """Whether a commit would keep the build; of a broken transaction the server takes it, too,
-        and undoes everything.
-        """
+        """Whether a commit would keep the build: a broken transaction takes one, too, and undoes all."""
         return not self.closed and self.lost is None and self.info.transaction_status == TRANSACTION_STATUS_INTRANS
 
     def publish(self) -> None:
-        """Commit the build. Raises psycopg2.Error."""
         super().commit()
 
     def discard(self) -> None:
-        """Give up what was not published."""
         super().close()
 
 
 @contextmanager
 def one_transaction(warehouse: Warehouse) -> Iterator[Session]:
-    """Let every connection that dbt opens inside the block be one session, which the block is
-    given and publishes.
+    """Let every connection that dbt opens in the block be one session, for the block to publish.
 
     dbt must use one thread. What has not been published by the end is undone. Raises
     psycopg2.OperationalError when the database can't be reached.

@@ -1,7 +1,5 @@
 """What became of the records of one run, read from the receipts that dbt wrote."""
 
-from __future__ import annotations
-
 import logging
 from collections import Counter
 
@@ -21,13 +19,10 @@ RECEIPTS = """
 
 def of_loads(warehouse: Warehouse, load_ids: list[str]) -> LoadCounts:
     """The sums over the receipts of these loads. Raises StageError."""
-    problem = ""
     try:
         rows = warehouse.query(RECEIPTS, (load_ids,))
     except WarehouseError as error:
-        problem = str(error)
-    if problem:
-        raise StageError(f"The receipts of this run's loads could not be read. {problem}")
+        raise StageError(f"The receipts of this run's loads could not be read. {error}") from None
     reasons: Counter[str] = Counter()
     for row in rows:
         reasons.update(row[4])

@@ -1,8 +1,4 @@
-"""What a failing data test found: a few rows for the mail, naming no learner, and the table of
-dbt's `store_failures`.
-"""
-
-from __future__ import annotations
+"""What a failing data test found: a few rows for the mail, and the table of `store_failures`."""
 
 import io
 import logging
@@ -11,18 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg2
 from psycopg2 import sql
+from psycopg2.extensions import connection as Connection
 
+from ingestion.warehouse import Warehouse
+from orchestration.build.one_transaction import Session
 from orchestration.deliver import words
-
-if TYPE_CHECKING:
-    from psycopg2.extensions import connection as Connection
-
-    from ingestion.warehouse import Warehouse
-    from orchestration.build.one_transaction import Session
 
 log = logging.getLogger(__name__)
 
@@ -34,25 +27,23 @@ SHOWN_TEXTS = frozenset(
 )
 """Columns whose texts are shown; the text of every other column might name a learner and is replaced."""
 
-KEPT_FAILURES = 100_000
+SAMPLES, KEPT_FAILURES = 3, 100_000
 
 _SAFE_TEXT = re.compile(r"[\w .,:+@/{}\"-]{0,200}")
 
 
-def sample_rows(session: Connection, query: str, limit: int = 3) -> tuple[str, ...]:
-    """Up to `limit` rows that `query` (a failing test's compiled SQL) finds, as `column=value`
-    texts.
+def sample_rows(session: Connection, query: str) -> tuple[str, ...]:
+    """A few rows that `query` (a failing test's compiled SQL) finds, as `column=value` texts.
 
     `session` is the one the test has run in: others can't see yet what it looked at. Its
     transaction stays as it was. Equal hidden values get equal names (`user_id 1`). A query that
-    fails or takes over 10 seconds gives no rows: the mail about a failure does not fail for want
-    of a sample.
+    fails or takes over 10 seconds gives no rows: the mail does not fail for want of a sample.
     """
     try:
         with session.cursor() as cursor:
             cursor.execute("savepoint samples; set local statement_timeout = '10s'")
             try:
-                rows = f"select * from (\n{query}\n) as failing limit {int(limit)}"  # noqa: S608 dbt's own SQL
+                rows = f"select * from (\n{query}\n) as failing limit {SAMPLES}"  # noqa: S608 dbt's own SQL
                 cursor.execute(rows)
                 names = [column.name for column in cursor.description or ()]
                 return masked(names, cursor.fetchall())
@@ -66,9 +57,7 @@ def sample_rows(session: Connection, query: str, limit: int = 3) -> tuple[str, .
 
 @dataclass(frozen=True)
 class StoredFailures:
-    """The table that dbt made of a failing test: schema, quoted name, columns as DDL, rows for
-    COPY.
-    """
+    """The table that dbt made of a failing test: quoted name, columns as DDL, rows for COPY."""
 
     schema: str
     table: str
@@ -77,9 +66,7 @@ class StoredFailures:
 
 
 def stored_failures(session: Session, results: Iterable[Any]) -> list[StoredFailures]:
-    """Read the tables of the failing tests with `store_failures`, before the build's transaction
-    takes them back.
-    """
+    """Read the failing tests' tables of `store_failures`, before the transaction takes them back."""
     found = []
     for result in results:
         node = result.node
@@ -109,9 +96,7 @@ def keep_failures(warehouse: Warehouse, failures: Iterable[StoredFailures]) -> N
 
 
 def masked(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[str, ...]:
-    """Each row as `column=value, …`; numbers, verdicts and times as they are, texts only of
-    `SHOWN_TEXTS`.
-    """
+    """Each row as `column=value, …`; of texts only those of `SHOWN_TEXTS` as they are."""
     seen: dict[tuple[str, str], str] = {}
     return tuple(
         ", ".join(f"{name}={_shown(name, value, seen)}" for name, value in zip(names, row, strict=True)) for row in rows

@@ -1,13 +1,12 @@
 """The command line: `python -m orchestration COMMAND [options]`, which make's targets call."""
 
-from __future__ import annotations
-
 import argparse
 import re
 from datetime import datetime, timezone
 
 from ingestion.windows import Window
 from orchestration.errors import SettingsError
+from orchestration.settings import LAST_PORT
 
 COMMANDS = {
     "run": "the whole pipeline: ingest, build, deliver",
@@ -29,7 +28,6 @@ INSTANT = re.compile(
     r"(?:(?P<utc>Z)|(?P<offset>[+-]\d{2}:\d{2}))?)?",
     re.ASCII,
 )
-LAST_PORT = 65_535
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

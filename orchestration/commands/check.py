@@ -1,11 +1,10 @@
 """`make check`: one line for each outside party, reachable or what to do, changing nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
-from ingestion.api import Api, GraderApi, Patience
+from ingestion.api import GraderApi, Patience
 from ingestion.errors import IngestionError
 from ingestion.warehouse import OLDEST_POSTGRES, Warehouse
 from ingestion.windows import Window
@@ -41,7 +40,7 @@ def _api(settings: Settings) -> str:
             "not configured: the built-in demo API stands in, with made-up data "
             "(set API_URL, API_CLIENT, API_CLIENT_KEY)"
         )
-    api = Api(settings.api.url, settings.api.client, settings.api.client_key, patience=IMPATIENT)
+    api = replace(settings.api, patience=IMPATIENT)
     end = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(days=1)
     answers = GraderApi(api).fetch(Window(end - timedelta(seconds=1), end))
     return f"{api.label} answers a list in {sum(answer.seconds for answer in answers):.2f} s"

@@ -1,7 +1,5 @@
 """Commands for the person at this machine: the embedded database, psql, the docs site."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import http.server

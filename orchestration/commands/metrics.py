@@ -1,7 +1,5 @@
 """`make metrics`: the metrics of any window, by the same macros that make `marts.daily_metrics`."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 
@@ -27,11 +25,7 @@ def metrics(settings: Settings, window: Window, as_json: bool) -> int:
 
 
 def period_metrics(dbt: Dbt, warehouse: Warehouse, window: Window) -> dict[str, Any]:
-    """The metrics over the valid attempts of `window`, by column name; ratios as float, None where
-    undefined.
-
-    Raises StageError when nothing was built yet, WarehouseError.
-    """
+    """The metrics of `window` by column name; None where undefined. Raises StageError, WarehouseError."""
     start, end = (instant.isoformat(sep=" ") for instant in (window.start, window.end))
     sql = dbt.compile_inline(f"{{{{ period_metrics('{start}', '{end}') }}}}")
     with warehouse.session() as cursor:

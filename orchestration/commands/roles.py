@@ -1,7 +1,5 @@
 """`make roles`: SQL for three least-privilege roles, for a DBA to read and run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from psycopg2 import sql

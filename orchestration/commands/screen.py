@@ -1,7 +1,5 @@
 """What people see on the terminal: the progress of an ingest, the summary at the end, tables."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ OUTCOMES = {
     "done": ("All done", "bold green"),
     "failed": ("FAILED", "bold red"),
     "delivery failed": ("DELIVERY FAILED", "bold red"),
+    "suspect day": ("All done, but the last full day is SUSPECT", "bold red"),
 }
 MADE_UP = (
     "MADE-UP DATA: the built-in demo API fed this run. Set API_URL, API_CLIENT and API_CLIENT_KEY for the real one."
@@ -70,6 +69,11 @@ def show_summary(summary: RunSummary) -> None:
         show(f"  tests    {tests.passed} passed, {tests.warned} warned, {tests.failed} failed, {tests.skipped} skipped")
         for result in tests.results:
             show(f"           {result.status}: {result.name}: {result.message}")
+    if verdict := summary.verdict:
+        colour = "red" if verdict.is_suspect else "yellow" if verdict.verdict == "unusual" else ""
+        show(f"  day      {words.day(verdict.day)} is {verdict.in_words}", colour)
+        for reason in verdict.reasons:
+            show(f"           {reason}")
     for delivery in summary.deliveries:
         state = "" if delivery.ok else "FAILED: "
         show(f"  sent     {delivery.name}: {state}{delivery.target}: {delivery.detail}")

@@ -4,8 +4,6 @@ Sheet, mail, picture and screen all read these lists. What a column means is wri
 project; its comments in the warehouse are what the worksheet `About` shows.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
@@ -29,7 +27,6 @@ class Column:
 
     @property
     def pixels(self) -> int:
-        """The width on a worksheet."""
         return self.width or 66 + 5 * len(self.name)
 
     @property
@@ -99,6 +96,8 @@ def kind_of(name: str, value: object) -> Kind:
     for column in (*DAILY.columns, *LOADS.columns):
         if column.name == name:
             return column.kind
+    if name.endswith(("_rate", "_share")):
+        return "share"
     if isinstance(value, datetime):
         return "time"
     if isinstance(value, date):

@@ -1,23 +1,19 @@
 """What the deliveries show, read from the marts in one snapshot."""
 
-from __future__ import annotations
-
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor
 
+from ingestion.warehouse import Warehouse
 from orchestration.deliver.columns import DAILY
 from orchestration.summary import LoadCounts
-
-if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor
-
-    from ingestion.warehouse import Warehouse
 
 MAX_RECEIPTS = 4_000
 """Newest loads shown: more than ten years of one a day, and far from any spreadsheet's limits."""
@@ -59,8 +55,7 @@ class Receipt:
 class Figures:
     """The marts in one snapshot. `days` oldest first, `receipts` newest first.
 
-    `as_of_day` is the last full day, as `marts.as_of` defines it. `descriptions` are those of the
-    columns, by mart and column.
+    `as_of_day` is the last full day, as `marts.as_of` defines it. `descriptions` are the columns'.
     """
 
     zone: ZoneInfo
@@ -73,17 +68,6 @@ class Figures:
     def loaded_at(self) -> datetime | None:
         """When the newest data was loaded (aware, in `zone`); None before the first load."""
         return max((receipt.loaded_at for receipt in self.receipts), default=None)
-
-    def day(self, wanted: date) -> Day | None:
-        """That calendar day; None when nothing is known of it.
-
-        The mart ends with the last attempt: what follows, up to the as-of day, are quiet days.
-        """
-        row = next((day for day in reversed(self.days) if day.date == wanted), None)
-        if row is not None or self.as_of_day is None:
-            return row
-        after_the_last = bool(self.days) and self.days[-1].date < wanted < self.as_of_day
-        return _quiet_day(wanted) if after_the_last or wanted == self.as_of_day else None
 
     @property
     def last_full_day(self) -> Day | None:
@@ -105,13 +89,24 @@ class Figures:
         return tuple(day for back in reversed(range(30)) if (day := self._back(back)))
 
     def _back(self, days: int) -> Day | None:
-        return self.day(self.as_of_day - timedelta(days=days)) if self.as_of_day else None
+        """That many days before the as-of day; None when nothing is known of it.
+
+        The mart ends with the last attempt: what follows, up to the as-of day, are quiet days.
+        """
+        if self.as_of_day is None:
+            return None
+        wanted = self.as_of_day - timedelta(days=days)
+        known = next((day for day in reversed(self.days) if day.date == wanted), None)
+        after_the_last = bool(self.days) and self.days[-1].date < wanted
+        if known is not None or not (days == 0 or after_the_last):
+            return known
+        return Day(wanted, {column.name: column.on_quiet_day for column in DAILY.columns[1:]})
 
 
 def read_figures(warehouse: Warehouse, zone: ZoneInfo) -> Figures:
-    """Read everything the deliveries show, in one repeatable-read transaction.
+    """Read everything in one transaction; a mart that does not exist yet counts as empty.
 
-    A mart that does not exist yet counts as empty. Raises WarehouseError.
+    Raises WarehouseError.
     """
     columns = sql.SQL(", ").join(map(sql.Identifier, DAILY.names))
     days = sql.SQL("select {} from marts.daily_metrics order by activity_date").format(columns)
@@ -141,24 +136,19 @@ def _day(row: tuple[Any, ...]) -> Day:
     return Day(row[0], dict(zip(DAILY.names[1:], values, strict=True)))
 
 
-def _quiet_day(day: date) -> Day:
-    return Day(day, {column.name: column.on_quiet_day for column in DAILY.columns[1:]})
-
-
 def _receipt(row: tuple[Any, ...], zone: ZoneInfo) -> Receipt:
     """Reasons most frequent first, then by name, so that the same load always reads the same."""
     ordered = sorted((row[6] or {}).items(), key=lambda item: (-item[1], item[0]))
-    fetched, accepted, repeated, rejected = row[2:6]
     by_reason = {reason: count for reason, count in ordered if count}
+    fetched, accepted, repeated, rejected = row[2:6]
     counts = LoadCounts(fetched, accepted, repeated, rejected, by_reason)
     return Receipt(row[0], row[1].astimezone(zone), counts)
 
 
 def _descriptions(cursor: Cursor) -> dict[str, dict[str, str]]:
     """Mart -> column -> description, on one line and without Markdown's emphasis."""
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, str]] = defaultdict(dict)
     cursor.execute(COMMENTS)
     for mart, column, text in cursor.fetchall():
-        plain = " ".join(text.replace("`", "").replace("**", "").split())
-        found.setdefault(mart, {})[column] = plain
+        found[mart][column] = " ".join(text.replace("`", "").replace("**", "").split())
     return found

@@ -1,8 +1,5 @@
 """Files that are the old or the new one, never half of one, and only their owner's to read."""
 
-from __future__ import annotations
-
-import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +18,7 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+        temporary.unlink(missing_ok=True)
         try:
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 write(file)

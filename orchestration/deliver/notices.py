@@ -1,10 +1,8 @@
 """The warnings that must stand beside the figures wherever they are shown."""
 
-from __future__ import annotations
-
 from orchestration.deliver import words
 from orchestration.deliver.figures import Figures
-from orchestration.summary import RunSummary
+from orchestration.summary import DayVerdict, RunSummary
 
 MADE_UP = "Made-up data: these figures come from the built-in demo API, not from the grader."
 
@@ -16,6 +14,8 @@ def notices(figures: Figures, summary: RunSummary) -> tuple[str, ...]:
         found.append(MADE_UP)
     if summary.outcome == "failed":
         found.append(_outdated(figures, summary))
+    if summary.verdict and summary.verdict.reasons:
+        found.append(_unusual(summary.verdict))
     last = figures.last_full_day
     if last is not None and not last.values["attempts"]:
         found.append(_no_attempts(figures))
@@ -30,6 +30,11 @@ def _outdated(figures: Figures, summary: RunSummary) -> str:
     loaded = figures.loaded_at
     shown = f"are the last good ones, loaded {words.moment(loaded)}" if loaded else "are not there yet"
     return words.one_line(f"Run of {when}: {cause}. The figures {shown}.")
+
+
+def _unusual(verdict: DayVerdict) -> str:
+    text = f"{words.day(verdict.day)} is {verdict.in_words}: {'; '.join(verdict.reasons)}."
+    return f"{text} Look into it before relying on the day's figures." if verdict.is_suspect else text
 
 
 def _no_attempts(figures: Figures) -> str:

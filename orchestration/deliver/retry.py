@@ -1,7 +1,5 @@
 """Patience with the parties that take deliveries: bounded retries, with a deadline."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,7 +14,9 @@ _BACKOFF = tenacity.wait_exponential_jitter(multiplier=2, max=60, jitter=2)
 
 
 class TryFailed(Exception):
-    """A try that failed. `again`: another may succeed, after the seconds the server asks for."""
+    """A try that failed; `again`: another may succeed, after the seconds the server asks for."""
+
+    status: int | None = None
 
     def __init__(self, text: str, again: bool = False, retry_after: float | None = None) -> None:
         super().__init__(text)

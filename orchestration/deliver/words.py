@@ -1,7 +1,5 @@
 """Numbers, days and changes as people read them."""
 
-from __future__ import annotations
-
 import re
 from datetime import date, datetime
 

@@ -13,7 +13,7 @@ from dbt_common.behavior_flags import BehaviorFlagRendered
 from ingestion.warehouse import Warehouse
 from tests.dbt_project.warehouse import Models
 
-pytest.register_assert_rewrite("tests.dbt_project.compare")
+pytest.register_assert_rewrite("tests.dbt_project.compare", "tests.dbt_project.compare_analytics")
 
 
 @pytest.fixture(scope="session", autouse=True)

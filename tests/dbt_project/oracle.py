@@ -19,12 +19,32 @@ Metrics = dict[str, int | Fraction | None]
 Task = tuple[str, str | None, str | None, str | None]
 
 
+def local(instant: int, zone: ZoneInfo) -> datetime:
+    """What the clocks of a zone show at an instant."""
+    return (EPOCH + instant * MICROSECOND).astimezone(zone)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What one call of the API brought: when, and the records as Python values, in its order."""
 
     fetched_at: datetime
     records: Sequence[Any]
+    asked_for: tuple[datetime, datetime] | None = None
+
+    def window(self, number: int) -> tuple[datetime, datetime]:
+        """What the call asked for; of the answer of that number in a load, when nobody says."""
+        return self.asked_for or (self.fetched_at - timedelta(days=1 + number), self.fetched_at)
+
+
+@dataclass(frozen=True)
+class Call:
+    """An answered call of a completed load; instants are microseconds since 1970."""
+
+    load_id: str
+    window_start: int
+    window_end: int
+    fetched_at: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +76,7 @@ class Attempt:
         return self.user_id, self.course_key, self.block_id, whole
 
     def day(self, zone: ZoneInfo) -> date:
-        return (EPOCH + self.created_at * MICROSECOND).astimezone(zone).date()
+        return local(self.created_at, zone).date()
 
 
 @dataclass
@@ -89,6 +109,14 @@ class LearnerTask:
         }
 
 
+@dataclass(frozen=True)
+class Published:
+    """The days as one build published them."""
+
+    as_of_day: date | None
+    days: dict[date, Metrics]
+
+
 class Oracle:
     """The contents of the warehouse after the loads given to it so far."""
 
@@ -97,11 +125,17 @@ class Oracle:
         self.attempts: dict[tuple[Any, ...], Attempt] = {}
         self.rejected: dict[str, dict[str, Any]] = {}
         self.receipts: dict[str, dict[str, int]] = {}
+        self.calls: list[Call] = []
+        self.published: list[Published] = []
+        # Learners who count in no metric, by the seed `excluded_learners`.
+        self.excluded: set[str] = set()
 
     def load(self, load_id: str, answers: Iterable[Answer]) -> None:
         """Take in a completed load."""
         receipt = {"fetched": 0, "accepted": 0, "repeated": 0, "rejected": 0}
-        for answer in answers:
+        for number, answer in enumerate(answers):
+            window_start, window_end = answer.window(number)
+            self.calls.append(Call(load_id, micros(window_start), micros(window_end), micros(answer.fetched_at)))
             for record in answer.records:
                 judged = judge(record, micros(answer.fetched_at))
                 self.staged.append((load_id, judged))
@@ -129,24 +163,42 @@ class Oracle:
         self.attempts[key] = replace(known, values=judged)
         return "repeated"
 
+    def build(self, zone: ZoneInfo) -> None:
+        """Publish what is there, as every build does; keep the days for `day_revisions`."""
+        self.published.append(Published(self.as_of_day(zone), self.daily_metrics(zone)))
+
+    @property
+    def counted(self) -> list[Attempt]:
+        """The attempts of the learners who count."""
+        return [a for a in self.attempts.values() if a.user_id not in self.excluded]
+
+    @property
+    def covered_until(self) -> int | None:
+        return max((min(call.window_end, call.fetched_at) for call in self.calls), default=None)
+
+    def as_of_day(self, zone: ZoneInfo) -> date | None:
+        """The last calendar day that is wholly covered."""
+        covered_until = self.covered_until
+        return None if covered_until is None else local(covered_until, zone).date() - timedelta(days=1)
+
     def learner_tasks(self) -> dict[Task, LearnerTask]:
         tasks: dict[Task, LearnerTask] = {}
-        for attempt in self.attempts.values():
+        for attempt in self.counted:
             tasks.setdefault(attempt.task, LearnerTask([])).attempts.append(attempt)
         return tasks
 
     def daily_metrics(self, zone: ZoneInfo) -> dict[date, Metrics]:
         """The row of every day from the first to the last with an attempt."""
         by_day: defaultdict[date, list[Attempt]] = defaultdict(list)
-        for attempt in self.attempts.values():
+        for attempt in self.counted:
             by_day[attempt.day(zone)].append(attempt)
         if not by_day:
             return {}
         rows: dict[date, Metrics] = {}
         day, last = min(by_day), max(by_day)
-        history = _History(self.attempts.values(), self.learner_tasks().values())
+        figures = Figures(self.counted, self.learner_tasks().values())
         while day <= last:
-            rows[day] = history.metrics(by_day.get(day, []))
+            rows[day] = figures.metrics(by_day.get(day, []))
             for length in (7, 30):
                 days = (day - timedelta(days=back) for back in range(length))
                 rows[day][f"unique_users_{length}d"] = len(
@@ -157,12 +209,12 @@ class Oracle:
 
     def period_metrics(self, start: datetime, end: datetime) -> Metrics:
         """The metrics of start <= created_at < end."""
-        chosen = [a for a in self.attempts.values() if micros(start) <= a.created_at < micros(end)]
-        return _History(self.attempts.values(), self.learner_tasks().values()).metrics(chosen)
+        chosen = [a for a in self.counted if micros(start) <= a.created_at < micros(end)]
+        return Figures(self.counted, self.learner_tasks().values()).metrics(chosen)
 
 
-class _History:
-    """What the metrics of a set need to know of all attempts."""
+class Figures:
+    """The metrics of sets of attempts, and what they need to know of all attempts."""
 
     def __init__(self, attempts: Iterable[Attempt], tasks: Iterable[LearnerTask]) -> None:
         self.first_attempt: dict[str, int] = {}

@@ -33,9 +33,9 @@ Reader = Callable[[Sequence[str]], list[Any]]
 # As staging does: the parts are computed beforehand, the macro takes the quick way or calls the
 # function.
 _PARAMS = """
-    select {{ parse_passback_params('type', 'object', 'source', 'parts') }}
+    select {{ parse_passback_params('object', 'source', 'parts') }}
     from (
-        select n, 'string' as type, null::jsonb as object, source,
+        select n, null::jsonb as object, source,
             string_to_array(source, substr(source, 2, 1)) as parts
         from unnest($texts) with ordinality as texts (source, n)
         offset 0
@@ -43,9 +43,9 @@ _PARAMS = """
     order by n
 """
 _OBJECTS = """
-    select {{ parse_passback_params('type', 'object', 'source', 'parts') }}
+    select {{ parse_passback_params('object', 'source', 'parts') }}
     from (
-        select n, jsonb_typeof(value::jsonb) as type, value::jsonb as object, null as source, null::text[] as parts
+        select n, value::jsonb as object, null as source, null::text[] as parts
         from unnest($texts) with ordinality as texts (value, n)
         offset 0
     ) as texts

@@ -32,6 +32,13 @@ _DLT_LOADS = """
         inserted_at timestamptz not null, schema_version_hash varchar
     )
 """
+_DROP_EVERY_SCHEMA = """
+    do $$ declare name text; begin
+        for name in select nspname from pg_namespace
+            where nspname not in ('public', 'information_schema') and nspname not like 'pg\\_%'
+        loop execute format('drop schema %I cascade', name); end loop;
+    end $$
+"""
 _EVERY_COLUMN = {
     "staging.stg_grader__attempts": "record_no",
     "staging.int_learner_course_days": "user_id, course_key, activity_date",
@@ -59,24 +66,30 @@ class Models:
     def reset(self, zone: ZoneInfo = MOSCOW) -> None:
         """Leave an empty raw schema and nothing else."""
         self.zone = zone
-        self.execute("drop schema if exists raw, staging, marts, learners cascade")
+        self.execute(_DROP_EVERY_SCHEMA)
         raw.prepare(self.warehouse)
         self.execute(_DLT_LOADS)
 
     def load(self, answers: Iterable[Answer], finished: bool = True) -> str:
-        """Write a load as the ingestion does, without its mark unless `finished`; returns its id.
-        """
-        texts = [
-            (answer.fetched_at, [json.dumps(stored(record)) for record in answer.records])
-            for answer in answers
+        """Write a load as the ingestion does, without its mark unless `finished`; returns its id."""
+        calls = [
+            (*answer.window(number), answer.fetched_at, [json.dumps(stored(record)) for record in answer.records])
+            for number, answer in enumerate(answers)
         ]
-        return self.load_texts(texts, finished)
+        return self._write(calls, finished)
 
     def load_texts(self, answers: Sequence[tuple[datetime, Sequence[str]]], finished: bool = True) -> str:
         """The same from the JSON texts of records that jsonb can hold."""
+        calls = [
+            (fetched_at - timedelta(days=1 + number), fetched_at, fetched_at, texts)
+            for number, (fetched_at, texts) in enumerate(answers)
+        ]
+        return self._write(calls, finished)
+
+    def _write(self, calls: Iterable[tuple[datetime, datetime, datetime, Sequence[str]]], finished: bool) -> str:
         load_id = f"1700000000.{secrets.token_hex(4)}"
         with closing(self.warehouse.connect()) as connection, connection, connection.cursor() as cursor:
-            for number, (fetched_at, texts) in enumerate(answers):
+            for window_start, window_end, fetched_at, texts in calls:
                 execute_values(
                     cursor,
                     "insert into raw.attempts (record, fetched_at, _dlt_load_id) values %s",
@@ -89,12 +102,10 @@ class Models:
                     insert into raw.fetches (window_start, window_end, records, fetched_at, _dlt_load_id)
                     values (%s, %s, %s, %s, %s)
                     """,
-                    (fetched_at - timedelta(days=1 + number), fetched_at, len(texts), fetched_at, load_id),
+                    (window_start, window_end, len(texts), fetched_at, load_id),
                 )
             if finished:
-                cursor.execute(
-                    "insert into raw._dlt_loads values (%s, 'grader', 0, now(), 'hash')", (load_id,)
-                )
+                cursor.execute("insert into raw._dlt_loads values (%s, 'grader', 0, now(), 'hash')", (load_id,))
         return load_id
 
     def build(self, full_refresh: bool = False) -> Build:
@@ -121,10 +132,7 @@ class Models:
         """Every row and every column, bookkeeping included, of all that is kept from build to
         build.
         """
-        return {
-            table: self.rows(f"select * from {table} order by {order}")
-            for table, order in _EVERY_COLUMN.items()
-        }
+        return {table: self.rows(f"select * from {table} order by {order}") for table, order in _EVERY_COLUMN.items()}
 
 
 def _instant(text: str | bytes | None, _cursor: object) -> int | None:

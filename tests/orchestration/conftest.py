@@ -96,7 +96,7 @@ class Parties:
         self.work_dirs.append(work_dir)
         self.checks.append(check)
         _fail(self.ingest_error)
-        return IngestReport(windows, slices_loaded=2, load_ids=["1.0"], fetched=1_234)
+        return IngestReport(slices_loaded=2, load_ids=["1.0"], fetched=1_234)
 
     def build(self, full_refresh: bool, before_publishing: Callable[[], None]) -> Build:
         """Stands in for dbt's."""

@@ -23,7 +23,7 @@ import pytest
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration.errors import LockedError, StageError
-from orchestration.lock import Held, pipeline_lock
+from orchestration.lock import check_held, pipeline_lock
 from orchestration.settings import ROOT
 
 HOLDER = """
@@ -152,18 +152,18 @@ def test_the_lock_does_not_outlive_its_owner(warehouse: Warehouse) -> None:
 
 
 def test_a_lost_session_is_noticed(warehouse: Warehouse) -> None:
-    with pipeline_lock(warehouse, "run") as held:
-        held.check()
+    with pipeline_lock(warehouse, "run") as check:
+        check()
         execute(warehouse, "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
         with pytest.raises(StageError, match="no longer has .* to itself: the session .* has ended"):
-            held.check()
+            check()
 
 
 def test_a_server_out_of_reach_may_have_lost_the_session(warehouse: Warehouse) -> None:
     with pipeline_lock(warehouse, "run"):
-        away = Held(replace(warehouse, dbname="no_such_database"), 1)
+        away = replace(warehouse, dbname="no_such_database")
         with pytest.raises(StageError, match="no longer has .* to itself: .*does not exist"):
-            away.check()
+            check_held(away, 1)
 
 
 def test_other_databases_are_independent(server: Warehouse, warehouse: Warehouse) -> None:

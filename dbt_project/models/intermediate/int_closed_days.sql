@@ -16,8 +16,8 @@ select
     daily_metrics.unique_users_7d,
     daily_metrics.unique_users_30d,
     daily_metrics.graded_submits,
-    -- the instant of this build, the same in all of it
-    now() as built_at
+    -- the instant of this build, the same in all of it; dbt keeps its instants without a zone
+    now() at time zone 'UTC' as built_at
 
 from {{ ref('daily_metrics') }} as daily_metrics
 

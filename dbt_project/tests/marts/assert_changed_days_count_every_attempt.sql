@@ -1,7 +1,7 @@
 -- Read twice: without `not materialized` PostgreSQL would copy the whole table first.
 with attempts as not materialized (
 
-    select * from {{ ref('attempts') }}
+    select * from {{ ref('attempts') }} where not is_excluded
 
 ),
 

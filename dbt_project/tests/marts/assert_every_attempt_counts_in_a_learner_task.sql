@@ -22,4 +22,5 @@ left join learner_tasks
     and attempts.task_id = learner_tasks.task_id
 
 where {{ unpublished('attempts.record_no') }}
+    and not attempts.is_excluded
     and learner_tasks.user_id is null

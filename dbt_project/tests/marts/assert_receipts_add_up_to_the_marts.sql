@@ -34,6 +34,17 @@ days as (
 
 ),
 
+-- found by the index on learners
+excluded as (
+
+    select count(*) as attempts
+
+    from {{ ref('attempts') }}
+
+    where user_id in (select excluded_learners.user_id from {{ ref('excluded_learners') }} as excluded_learners)
+
+),
+
 rejections as (
 
     select count(*) as records
@@ -45,6 +56,7 @@ rejections as (
 select
     receipts.accepted as accepted_in_receipts,
     days.attempts as attempts_in_daily_metrics,
+    excluded.attempts as excluded_attempts,
     receipts.rejected as rejected_in_receipts,
     rejections.records as rejected_attempts
 
@@ -52,7 +64,9 @@ from receipts
 
 cross join days
 
+cross join excluded
+
 cross join rejections
 
-where receipts.accepted <> days.attempts
+where receipts.accepted <> days.attempts + excluded.attempts
     or receipts.rejected <> rejections.records

@@ -1,15 +1,14 @@
 """What a run's mail says, as plain values; `text` and `html` render it in their own ways."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from orchestration.deliver import words
 from orchestration.deliver.columns import DAILY, KEY_FIGURES, Column
 from orchestration.deliver.figures import Day, Figures
 from orchestration.deliver.notices import notices
-from orchestration.summary import Delivery, LoadCounts, RunOutcome, RunSummary
+from orchestration.summary import LoadCounts, RunSummary
 
 ADVICE = {
     "ingest": (
@@ -49,78 +48,51 @@ class Line:
     week_change: str
 
 
-@dataclass(frozen=True)
-class Body:
-    """The whole mail. `day` is None without a full day to show, `failure` unless the run failed."""
+def build_body(figures: Figures, summary: RunSummary, links: Links) -> dict[str, Any]:
+    """What both templates show, from the figures and what happened in the run.
 
-    summary: RunSummary
-    links: Links
-    outcome: RunOutcome
-    headline: str
-    notices: tuple[str, ...]
-    failure: str | None
-    advice: tuple[str, ...]
-    log_tail: tuple[str, ...]
-    undelivered: tuple[Delivery, ...]
-    day: str | None
-    day_before: str
-    week_before: str
-    tiles_note: str
-    key_lines: tuple[Line, ...]
-    lines: tuple[Line, ...]
-    picture_alt: str | None
-    load_title: str
-    load: LoadCounts | None
-    tests: str | None
-    as_of: str
-    run: str
-
-
-def build_body(figures: Figures, summary: RunSummary, links: Links) -> Body:
-    """Put the mail together from the figures and what happened in the run."""
+    `day` is None without a full day to show, `failure` unless the run failed.
+    """
     last, before, week = figures.last_full_day, figures.day_before, figures.week_before
-    lines = tuple(_line(column, last, before, week) for column in _METRICS) if last else ()
-    outcome, undelivered = _outcome(summary)
+    lines = [_line(column, last, before, week) for column in _METRICS] if last else []
     load_title, load = _load(figures, summary)
     day = words.day(last.date) if last else None
-    return Body(
-        summary=summary,
-        links=links,
-        outcome=outcome,
-        headline=_headline(outcome, summary, undelivered),
-        notices=notices(figures, summary),
-        failure=(summary.failure or "no reason was given; see the log") if outcome == "failed" else None,
-        advice=ADVICE.get(summary.failed_stage or "", _OTHER_ADVICE),
+    tiles_note = f"Change against {words.short_day(week.date)}, a week before" if week else None
+    return {
+        "summary": summary,
+        "links": links,
+        "headline": _headline(summary),
+        "tone": _tone(summary),
+        "notices": notices(figures, summary),
+        "advice": ADVICE.get(summary.failed_stage or "", _OTHER_ADVICE),
         # dbt fills its lines up with dots.
-        log_tail=tuple(words.one_line(_FILLING.sub(" … ", line), 400) for line in summary.log_tail[-15:]),
-        undelivered=undelivered,
-        day=f"Last good figures: {day}" if day and outcome == "failed" else day,
-        day_before=words.short_day(before.date) if before else "the day before",
-        week_before=words.short_day(week.date) if week else "a week before",
-        tiles_note=f"Change against {words.short_day(week.date)}, a week before"
-        if week
-        else "No figures of a week before",
-        key_lines=lines[: len(KEY_FIGURES)],
-        lines=lines,
-        picture_alt=_picture_alt(figures),
-        load_title=load_title,
-        load=load,
-        tests=_tests(summary),
-        as_of=words.moment(figures.loaded_at) if figures.loaded_at else "nothing loaded yet",
-        run=f"{summary.run_id}, started {words.moment(summary.started_at.astimezone(figures.zone))}",
-    )
+        "log_tail": [words.one_line(_FILLING.sub(" … ", line), 400) for line in summary.log_tail[-15:]],
+        "day": f"Last good figures: {day}" if day and summary.failure else day,
+        "day_before": words.short_day(before.date) if before else "the day before",
+        "week_before": words.short_day(week.date) if week else "a week before",
+        "tiles_note": tiles_note or "No figures of a week before",
+        "key_lines": lines[: len(KEY_FIGURES)],
+        "lines": lines,
+        "picture_alt": _picture_alt(figures),
+        "load_title": load_title,
+        "load": load,
+        "tests": _tests(summary),
+        "as_of": words.moment(figures.loaded_at) if figures.loaded_at else "nothing loaded yet",
+        "run": f"{summary.run_id}, started {words.moment(summary.started_at.astimezone(figures.zone))}",
+    }
 
 
 def subject(figures: Figures, summary: RunSummary) -> str:
     """The mail in one line of ASCII: outcome, day, key figures and how they changed in a week."""
     last, week = figures.last_full_day, figures.week_before
-    outcome, undelivered = _outcome(summary)
     text = "Done"
-    if outcome == "failed":
+    if summary.outcome == "failed":
         text = f"FAILED at {summary.failed_stage}" if summary.failed_stage else "FAILED"
         text += ", old figures" if last else ""
-    elif outcome == "delivery failed":
-        text = f"NOT DELIVERED: {', '.join(delivery.name for delivery in undelivered) or 'see below'}"
+    elif summary.outcome == "delivery failed":
+        text = f"NOT DELIVERED: {_undelivered(summary)}"
+    elif summary.verdict and summary.verdict.reasons:
+        text = "CHECK THE DAY" if summary.verdict.is_suspect else "Done, an unusual day"
     text = f"[demo data] {text}" if summary.demo else text
     if last is None:
         text += " - no figures yet"
@@ -135,9 +107,8 @@ def subject(figures: Figures, summary: RunSummary) -> str:
     return words.one_line(text, 250).translate(_TO_ASCII).encode("ascii", "replace").decode("ascii")
 
 
-def _outcome(summary: RunSummary) -> tuple[RunOutcome, tuple[Delivery, ...]]:
-    undelivered = tuple(delivery for delivery in summary.deliveries if not delivery.ok)
-    return "delivery failed" if summary.outcome == "done" and undelivered else summary.outcome, undelivered
+def _undelivered(summary: RunSummary) -> str:
+    return ", ".join(delivery.name for delivery in summary.undelivered)
 
 
 def _line(column: Column, last: Day, before: Day | None, week: Day | None) -> Line:
@@ -154,14 +125,20 @@ def _line(column: Column, last: Day, before: Day | None, week: Day | None) -> Li
     )
 
 
-def _headline(outcome: RunOutcome, summary: RunSummary, undelivered: tuple[Delivery, ...]) -> str:
-    if outcome == "failed":
-        stage = f" at the stage '{summary.failed_stage}'" if summary.failed_stage else ""
-        return f"The run failed{stage}"
-    if outcome == "delivery failed":
-        names = ", ".join(delivery.name for delivery in undelivered)
-        return "Loaded and built, but " + (f"not delivered: {names}" if names else "a delivery failed")
+def _headline(summary: RunSummary) -> str:
+    if summary.outcome == "failed":
+        return "The run failed" + (f" at the stage '{summary.failed_stage}'" if summary.failed_stage else "")
+    if summary.outcome == "delivery failed":
+        return f"Loaded and built, but not delivered: {_undelivered(summary)}"
+    if summary.verdict and summary.verdict.reasons:
+        return f"{words.day(summary.verdict.day)} is {summary.verdict.in_words}"
     return "All done"
+
+
+def _tone(summary: RunSummary) -> str:
+    if summary.outcome != "done":
+        return "bad"
+    return "unusual" if summary.verdict and summary.verdict.reasons else "good"
 
 
 def _load(figures: Figures, summary: RunSummary) -> tuple[str, LoadCounts | None]:

@@ -1,7 +1,5 @@
 """The mail of a run: subject, plain text, HTML, and the picture of the last 30 days."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from copy import deepcopy
@@ -9,7 +7,7 @@ from datetime import datetime, timezone
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.utils import format_datetime, getaddresses
+from email.utils import getaddresses
 
 from orchestration.deliver import DeliveryError, words
 from orchestration.deliver.figures import Figures
@@ -25,10 +23,10 @@ _PICTURE_ID = "last-30-days"
 def compose(figures: Figures, summary: RunSummary, links: Links) -> EmailMessage:
     """The mail about `summary`; From, To and Message-ID are the sender's to add (`addressed`)."""
     body = build_body(figures, summary, links)
-    picture = draw_days(figures.last_30_days) if body.picture_alt else None
+    picture = draw_days(figures.last_30_days) if body["picture_alt"] else None
     message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
     message["Subject"] = subject(figures, summary)
-    message["Date"] = format_datetime(summary.finished_at or datetime.now(timezone.utc))
+    message["Date"] = summary.finished_at or datetime.now(timezone.utc)
     message[RUN_HEADER] = words.one_line(summary.run_id, 200)
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(render_text(body), cte="quoted-printable")
@@ -48,11 +46,7 @@ def compose(figures: Figures, summary: RunSummary, links: Links) -> EmailMessage
 
 
 def addressed(message: EmailMessage, sender: str, recipients: Sequence[str]) -> EmailMessage:
-    """A copy with From, To and a Message-ID that depends on nothing but the run and the sender's
-    domain.
-
-    Raises DeliveryError when an address can't stand in a header.
-    """
+    """A copy with From, To and a Message-ID that depends only on run and sender. Raises DeliveryError."""
     copy = deepcopy(message)
     copy["From"] = _address(sender)
     copy["To"] = tuple(_address(recipient) for recipient in recipients)

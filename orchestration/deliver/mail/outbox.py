@@ -1,12 +1,9 @@
 """A folder that stands in for a mail server: each mail is a file that any mail program opens."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import timezone
 from email.message import EmailMessage
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from orchestration.deliver.files import check_writable, write_whole
@@ -29,18 +26,13 @@ class Outbox:
         return str(self._folder)
 
     def send(self, message: EmailMessage) -> Delivery:
-        """Write the message. Raises DeliveryError when the folder can't be written."""
         run_id = re.sub(r"[^A-Za-z0-9._-]+", "_", message[RUN_HEADER])
-        path = self._folder / f"{_sent_at(message):%Y%m%dT%H%M%SZ}-{run_id}.eml"
+        sent_at = message["Date"].datetime.astimezone(timezone.utc)
+        path = self._folder / f"{sent_at:%Y%m%dT%H%M%SZ}-{run_id}.eml"
         content = bytes(addressed(message, self._sender, self._recipients))
         write_whole(path, lambda file: file.write(content))
         return Delivery(self.name, True, str(path), "written to a file (no mail server is configured)")
 
     def check(self) -> str:
-        """Say where mails go; raises DeliveryError when they can't be written there."""
         check_writable(self._folder, "mails")
         return f"mails go to files in {self._folder}"
-
-
-def _sent_at(message: EmailMessage) -> datetime:
-    return parsedate_to_datetime(str(message["Date"])).astimezone(timezone.utc)

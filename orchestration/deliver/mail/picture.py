@@ -1,7 +1,5 @@
 """The last 30 days as a PNG that reads on white and on black: without a background."""
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Sequence

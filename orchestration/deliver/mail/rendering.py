@@ -1,27 +1,25 @@
 """The mail as plain text, at most about 78 characters wide, and as HTML, every value escaped."""
 
-from __future__ import annotations
-
 import re
 import textwrap
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from orchestration.deliver import words
-from orchestration.deliver.mail.body import Body
 
 _WIDTH = 76
 
 
-def render_text(body: Body) -> str:
+def render_text(body: dict[str, Any]) -> str:
     """The text/plain part."""
     text = _TEMPLATES.get_template("mail.txt.j2").render(body=body)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def render_html(body: Body, picture_id: str | None) -> str:
+def render_html(body: dict[str, Any], picture_id: str | None) -> str:
     """The text/html part. `picture_id` is the picture's content id, without angle brackets."""
     return _TEMPLATES.get_template("mail.html.j2").render(body=body, picture_id=picture_id)
 

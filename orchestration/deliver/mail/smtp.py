@@ -1,7 +1,5 @@
 """A mail server, by smtplib: verified TLS, AUTH, retries only while nothing was sent."""
 
-from __future__ import annotations
-
 import logging
 import smtplib
 import socket
@@ -32,11 +30,9 @@ class _Sending:
 
 
 class SmtpServer:
-    """A server to hand mails to.
+    """A server to hand mails to, whose certificate is verified against `context`.
 
-    Its certificate is verified against `context`, the system's authorities by default. Without a
-    user there is no AUTH. `timeout` bounds each answer and `deadline` all retries, in seconds;
-    `sleep` is what waits between retries.
+    `timeout` bounds each answer and `deadline` all retries, in seconds.
     """
 
     name = "Mail"
@@ -50,7 +46,7 @@ class SmtpServer:
         deadline: float = 180,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._mail, self._context = mail, context
+        self._mail, self._context = mail, context or ssl.create_default_context()
         self._timeout, self._deadline, self._sleep = timeout, deadline, sleep
         self._where = f"{mail.host}:{mail.port}"
         self._redact = Redactor([mail.password])
@@ -84,7 +80,6 @@ class SmtpServer:
         return Delivery(self.name, True, self.target, f"{detail} by {self._where}")
 
     def check(self) -> str:
-        """Connect, secure the line and log in, once; sends no mail. Raises DeliveryError."""
         try:
             self._talk(self._greet)
             return f"{self._where} takes mail for {self.target}"
@@ -145,6 +140,8 @@ class SmtpServer:
         server: smtplib.SMTP | None = None
         try:
             server = self._connect()
+            if self._mail.security == "starttls":
+                server.starttls(context=self._context)
             server.ehlo_or_helo_if_needed()
             stage = "log in"
             if self._mail.user:
@@ -164,18 +161,9 @@ class SmtpServer:
         raise failure
 
     def _connect(self) -> smtplib.SMTP:
-        host, port = self._mail.host, self._mail.port
-        context = self._context or ssl.create_default_context()
         if self._mail.security == "tls":
-            return smtplib.SMTP_SSL(host, port, timeout=self._timeout, context=context)
-        server = smtplib.SMTP(host, port, timeout=self._timeout)
-        if self._mail.security == "starttls":
-            try:
-                server.starttls(context=context)
-            except BaseException:
-                server.close()
-                raise
-        return server
+            return smtplib.SMTP_SSL(self._mail.host, self._mail.port, timeout=self._timeout, context=self._context)
+        return smtplib.SMTP(self._mail.host, self._mail.port, timeout=self._timeout)
 
     def _failure(self, error: Exception, stage: str) -> TryFailed:
         """What a library's exception means, without the password."""

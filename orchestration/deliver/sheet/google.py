@@ -24,21 +24,13 @@ from ingestion.faults import seconds_to_wait
 from orchestration.deliver import DeliveryError, words
 from orchestration.deliver.columns import TITLES
 from orchestration.deliver.retry import TryFailed, with_retries
-from orchestration.deliver.sheet.google_requests import (
-    FIELDS,
-    Sheet,
-    look,
-    own_range,
-    read_sheets,
-    sizing,
-    values,
-)
+from orchestration.deliver.sheet.google_requests import FIELDS, Sheet, look, own_range, read_sheets, sizing, values
 from orchestration.deliver.sheet.tables import Tables
 from orchestration.settings import GoogleSettings
 from orchestration.summary import Delivery
 
 T = TypeVar("T")
-SCOPES = ("https://www.googleapis.com/auth/spreadsheets",)
+SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 GOOGLE = "https://sheets.googleapis.com"
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -46,8 +38,7 @@ _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 class GoogleSheet:
     """The spreadsheet of the settings, written as their service account.
 
-    `timeout` bounds a request, `deadline` the whole delivery with its retries, both in seconds;
-    `sleep` is what waits between retries.
+    `timeout` bounds a request, `deadline` the whole delivery with its retries, both in seconds.
     """
 
     name = "Google spreadsheet"
@@ -74,27 +65,25 @@ class GoogleSheet:
         return Delivery(self.name, True, self.target, f"{days} written" if written else f"{days}, already up to date")
 
     def check(self) -> str:
-        """Prove that the spreadsheet can be written, changing nothing. Raises DeliveryError."""
-        sheets = self._with_retries(_check)
-        locked = [title for title, sheet in sheets.items() if sheet.locked and title in TITLES]
-        if locked:
-            raise DeliveryError(
-                f"{self.target}: the worksheet '{locked[0]}' is protected against {self._robot()}. "
-                "Let it edit, or remove the protection"
-            )
+        for title, sheet in self._with_retries(_check).items():
+            if sheet.locked and title in TITLES:
+                raise DeliveryError(
+                    f"{self.target}: the worksheet '{title}' is protected against {self._robot()}. "
+                    "Let it edit, or remove the protection"
+                )
         return f"{self.target} can be written"
 
     def _with_retries(self, act: Callable[[SpreadsheetApi], T]) -> T:
         api = SpreadsheetApi(self._google, self._timeout, time.monotonic() + self._deadline)
         try:
             return with_retries(self.name, lambda: act(api), self._deadline, self._sleep)
-        except RequestFailed as caught:
+        except TryFailed as caught:
             failure = caught
         finally:
             api.session.close()
         raise DeliveryError(f"{self.target}: {failure}{self._advice(failure)}")
 
-    def _advice(self, failure: RequestFailed) -> str:
+    def _advice(self, failure: TryFailed) -> str:
         if failure.status in {403, 404}:
             return f". Share the spreadsheet with {self._robot()} as an editor; is its id right?"
         if failure.again:
@@ -108,9 +97,9 @@ class GoogleSheet:
 
 
 def _check(api: SpreadsheetApi) -> dict[str, Sheet]:
-    """The worksheets; raises RequestFailed without the right to edit.
+    """The worksheets; raises TryFailed without the right to edit.
 
-    A search-and-replace for a text that nobody has written needs that right, and replaces nothing.
+    Searching and replacing a text that nobody has written needs that right, and changes nothing.
     """
     sheets = api.worksheets()
     nothing = {"find": uuid.uuid4().hex, "replacement": "", "matchEntireCell": True, "allSheets": True}
@@ -148,16 +137,6 @@ def _read(api: SpreadsheetApi, tables: Tables, sheets: dict[str, Sheet]) -> dict
     return {table.title: got.get("values", []) for table, got in zip(present, ranges, strict=True)}
 
 
-class RequestFailed(TryFailed):
-    """A request without a usable answer. `status` is None without an HTTP status."""
-
-    def __init__(
-        self, text: str, status: int | None = None, again: bool = False, retry_after: float | None = None
-    ) -> None:
-        super().__init__(text, again, retry_after)
-        self.status = status
-
-
 class ServiceAccount(Credentials):
     """A service account that asks for a token and for nothing else.
 
@@ -166,21 +145,16 @@ class ServiceAccount(Credentials):
     """
 
     def before_request(self, request: Any, method: str, url: str, headers: Any) -> None:
-        """Put a valid token into `headers`."""
         if not self.valid:
             self.refresh(request)  # type: ignore[no-untyped-call]
         self.apply(headers)  # type: ignore[no-untyped-call]
 
 
 def read_credentials(path: Path) -> ServiceAccount:
-    """The service account in `path` (the JSON key that Google hands out), limited to spreadsheets.
-
-    Raises DeliveryError that names the file, never its content.
-    """
+    """The service account in `path`. Raises DeliveryError that names the file, never its content."""
     try:
-        info = json.loads(path.read_bytes())
         account: ServiceAccount = ServiceAccount.from_service_account_info(  # type: ignore[no-untyped-call]
-            info, scopes=SCOPES
+            json.loads(path.read_bytes()), scopes=[SCOPE]
         )
         return account
     except OSError as error:
@@ -193,8 +167,7 @@ def read_credentials(path: Path) -> ServiceAccount:
 class SpreadsheetApi(HTTPClient):
     """gspread's plain client for one spreadsheet, at the base URL of the settings.
 
-    A request is given up when it has waited `timeout` seconds for the other side, or at `deadline`
-    (of the monotonic clock).
+    A request is given up after `timeout` seconds of silence, or at `deadline` (of the monotonic clock).
     """
 
     def __init__(self, google: GoogleSettings, timeout: float, deadline: float) -> None:
@@ -204,15 +177,14 @@ class SpreadsheetApi(HTTPClient):
         self._longest, self._deadline = timeout, deadline
 
     def worksheets(self) -> dict[str, Sheet]:
-        """The worksheets by title. Raises RequestFailed."""
         return read_sheets(self.fetch_sheet_metadata(self.spreadsheet, {"fields": FIELDS}))
 
     def change(self, actions: list[dict[str, Any]]) -> None:
-        """Send requests of a batchUpdate, which takes effect as a whole. Raises RequestFailed."""
+        """Send requests of a batchUpdate, which takes effect as a whole. Raises TryFailed."""
         self.batch_update(self.spreadsheet, {"requests": actions})
 
     def request(self, method: str, endpoint: str, **content: Any) -> requests.Response:  # type: ignore[override]
-        """What every method of gspread's client goes through. Raises RequestFailed."""
+        """What every method of gspread's client goes through. Raises TryFailed."""
         seconds = max(min(self._longest, self._deadline - time.monotonic()), 0.1)
         url = self._base + endpoint.removeprefix(GOOGLE)
         try:
@@ -224,23 +196,25 @@ class SpreadsheetApi(HTTPClient):
         except google.auth.exceptions.RefreshError as error:
             failure = _no_token(error)
         except (google.auth.exceptions.TransportError, requests.RequestException) as error:
-            failure = RequestFailed(f"no answer from {self._base} ({type(error).__name__})", again=True)
+            failure = TryFailed(f"no answer from {self._base} ({type(error).__name__})", again=True)
         raise failure
 
 
-def _refused(response: requests.Response) -> RequestFailed:
+def _refused(response: requests.Response) -> TryFailed:
     try:
         reason = words.one_line(str(response.json()["error"]["message"]), 300)
     except (ValueError, KeyError, TypeError):
         reason = words.one_line(response.reason or "", 100)
     status = response.status_code
     wait = seconds_to_wait(response.headers.get("Retry-After"), datetime.now(timezone.utc))
-    return RequestFailed(f"Google answered {status}: {reason}", status, status in _RETRIED, wait)
+    failure = TryFailed(f"Google answered {status}: {reason}", status in _RETRIED, wait)
+    failure.status = status
+    return failure
 
 
-def _no_token(error: google.auth.exceptions.RefreshError) -> RequestFailed:
+def _no_token(error: google.auth.exceptions.RefreshError) -> TryFailed:
     """The token endpoint's reason is a code such as `invalid_grant`; nothing else is passed on."""
     answer = error.args[1] if len(error.args) > 1 else None
     code = answer.get("error") if isinstance(answer, dict) else None
     reason = words.one_line(code, 60) if isinstance(code, str) else "no reason given"
-    return RequestFailed(f"Google gave the service account no token ({reason})", again=bool(error.retryable))
+    return TryFailed(f"Google gave the service account no token ({reason})", again=bool(error.retryable))

@@ -4,15 +4,15 @@ Rows and columns of the API's ranges count from 0 and their ends are excluded:
 https://developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheets/request
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
+from itertools import count
 from typing import Any
 
-from orchestration.deliver.columns import Column, Kind
+from gspread.utils import convert_hex_to_colors_dict as to_rgb
+
+from orchestration.deliver.columns import Kind
 from orchestration.deliver.sheet.tables import (
     HEADER_FILL,
     HEADER_TEXT,
@@ -35,7 +35,7 @@ _EPOCH = datetime(1899, 12, 30)
 _ROWS_AHEAD = 1_000
 _FIRST_COLUMNS = 26
 _BEFORE_CHART = 3  # columns between the table and the chart, for what people add
-_SHEET_IDS, _CHART_IDS = 71_000_000, 72_000_000
+_CHART_IDS = 72_000_000
 _TYPES: dict[Kind, str] = {
     "date": "DATE",
     "time": "DATE_TIME",
@@ -46,14 +46,9 @@ _TYPES: dict[Kind, str] = {
 }
 
 
-def _colour(rrggbb: str) -> dict[str, float]:
-    red, green, blue = (int(rrggbb[index : index + 2], 16) / 255 for index in (0, 2, 4))
-    return {"red": red, "green": green, "blue": blue}
-
-
 HEADER = {
-    "backgroundColor": _colour(HEADER_FILL),
-    "textFormat": {"bold": True, "foregroundColor": _colour(HEADER_TEXT)},
+    "backgroundColor": to_rgb(HEADER_FILL),
+    "textFormat": {"bold": True, "foregroundColor": to_rgb(HEADER_TEXT)},
 }
 
 
@@ -89,28 +84,22 @@ def read_sheets(spreadsheet: Mapping[str, Any]) -> dict[str, Sheet]:
     return found
 
 
-def free_id(sheets: Mapping[str, Sheet], index: int) -> int:
-    """An id for a new worksheet: always the same one, unless another worksheet has it."""
-    taken = {sheet.id for sheet in sheets.values()}
-    first = _SHEET_IDS + 100 * index
-    return next(number for number in range(first, first + 100) if number not in taken)
-
-
 def sizing(tables: Sequence[Table], sheets: Mapping[str, Sheet]) -> tuple[list[Request], dict[str, Sheet]]:
     """Requests that add missing worksheets, rows and columns, and the worksheets thereafter.
 
-    New rows get their number formats at once, so that no reader sees a date as a bare number.
-    Nothing ever shrinks.
+    New rows get their number formats at once: no reader sees a date as a number. Nothing shrinks.
     """
     requests: list[Request] = []
     after = dict(sheets)
-    for index, table in enumerate(tables):
+    for table in tables:
         sheet = sheets.get(table.title)
         rows = _ROWS_AHEAD * (len(table.cells) // _ROWS_AHEAD + 1)
         columns = len(table.columns) + (_BEFORE_CHART + 1 if table.chart else 0)
         if sheet is None:
             columns = max(columns, _FIRST_COLUMNS)
-            sheet = Sheet(free_id(after, index), rows, columns, frozen=False, locked=False, charts={})
+            taken = {other.id for other in after.values()}
+            free_id = next(number for number in count(71_000_000) if number not in taken)
+            sheet = Sheet(free_id, rows, columns, frozen=False, locked=False, charts={})
             grid = {"rowCount": rows, "columnCount": columns}
             properties = {"sheetId": sheet.id, "title": table.title, "gridProperties": grid}
             requests.append({"addSheet": {"properties": properties}})
@@ -129,8 +118,7 @@ def sizing(tables: Sequence[Table], sheets: Mapping[str, Sheet]) -> tuple[list[R
 def values(table: Table, found: Sequence[Sequence[Any]]) -> dict[str, Any] | None:
     """One range of a values write that turns `found` into the table; None when they are the same.
 
-    `found` is the table's columns as read, unformatted. Rows that vanished become blank in the same
-    write.
+    `found` is the table's columns as read, unformatted. Rows that vanished become blank as well.
     """
     width = len(table.columns)
     wanted = [[_plain(cell) for cell in row] for row in table.cells]
@@ -144,18 +132,13 @@ def values(table: Table, found: Sequence[Sequence[Any]]) -> dict[str, Any] | Non
 
 
 def own_range(table: Table, *, rows: int | None = None, columns: int = 26) -> str:
-    """The table's columns in A1 notation: all their rows, or the first `rows`; at most `columns`
-    columns.
-
-    Google refuses a range that reaches beyond the grid.
-    """
+    """The table's first `rows` (or all) and `columns` in A1 notation; Google refuses more than the grid has."""
     last = min(len(table.columns), columns)
     return f"'{table.title}'!A1:{chr(ord('A') + last - 1)}{rows or ''}"
 
 
 def look(table: Table, sheet: Sheet) -> list[Request]:
-    """Requests that format a new worksheet, and that update a chart whose rows or title have
-    changed.
+    """Requests that format a new worksheet, and that bring its chart up to date.
 
     A frozen header marks a worksheet as formatted: what people changed since then stays.
     """
@@ -163,7 +146,7 @@ def look(table: Table, sheet: Sheet) -> list[Request]:
     if not sheet.frozen:
         requests.append(_properties(sheet.id, {"frozenRowCount": 1}))
         requests += _formats(table, sheet.id, 0) + _widths(table, sheet.id)
-        requests.append(_paint(_area(sheet.id, 0, len(table.columns), 0, 1), HEADER))
+        requests.append(_paint(_area(sheet.id, 0, len(table.columns), 0, endRowIndex=1), HEADER))
         requests += _colours(table, sheet.id)
     if table.chart:
         requests += _chart(table, table.chart, sheet)
@@ -174,33 +157,26 @@ def _plain(cell: Cell) -> int | float | str:
     """A cell as a RAW value: times as serial numbers (days since 1899-12-30), None as ''."""
     if cell is None:
         return ""
-    if isinstance(cell, datetime):
-        return (cell - _EPOCH).total_seconds() / 86_400
-    if isinstance(cell, date):
-        return (datetime(cell.year, cell.month, cell.day) - _EPOCH).days
-    return cell
+    if not isinstance(cell, date):
+        return cell
+    moment = cell if isinstance(cell, datetime) else datetime.combine(cell, time())
+    return (moment - _EPOCH) / timedelta(days=1)
 
 
-def _properties(sheet_id: int, grid: Mapping[str, int]) -> Request:
+def _properties(sheet_id: int, grid: dict[str, int]) -> Request:
     fields = ",".join(f"gridProperties.{name}" for name in grid)
+    properties = {"sheetId": sheet_id, "gridProperties": grid}
+    return {"updateSheetProperties": {"properties": properties, "fields": fields}}
+
+
+def _area(sheet_id: int, column: int, columns: int = 1, first_row: int = 1, **end: int) -> dict[str, int]:
     return {
-        "updateSheetProperties": {
-            "properties": {"sheetId": sheet_id, "gridProperties": dict(grid)},
-            "fields": fields,
-        }
-    }
-
-
-def _area(
-    sheet_id: int, column: int, columns: int = 1, first_row: int = 1, last_row: int | None = None
-) -> dict[str, int]:
-    area = {
         "sheetId": sheet_id,
         "startRowIndex": first_row,
         "startColumnIndex": column,
         "endColumnIndex": column + columns,
+        **end,
     }
-    return area if last_row is None else {**area, "endRowIndex": last_row}
 
 
 def _paint(area: Mapping[str, int], look: Mapping[str, Any]) -> Request:
@@ -209,22 +185,14 @@ def _paint(area: Mapping[str, int], look: Mapping[str, Any]) -> Request:
 
 
 def _formats(table: Table, sheet_id: int, first_row: int) -> list[Request]:
-    return [
-        _paint(
-            _area(sheet_id, index, first_row=first_row),
-            {
-                "numberFormat": {"type": _TYPES[column.kind], "pattern": NUMBER_FORMATS[column.kind]},
-                **_alignment(column),
-            },
-        )
-        for index, column in enumerate(table.columns)
-    ]
-
-
-def _alignment(column: Column) -> dict[str, Any]:
-    if column.left:
-        return {"horizontalAlignment": "LEFT", "padding": {"left": 10}}
-    return {"horizontalAlignment": "RIGHT"}
+    left = {"horizontalAlignment": "LEFT", "padding": {"left": 10}}
+    right = {"horizontalAlignment": "RIGHT"}
+    requests = []
+    for index, column in enumerate(table.columns):
+        number_format = {"type": _TYPES[column.kind], "pattern": NUMBER_FORMATS[column.kind]}
+        look = {"numberFormat": number_format, **(left if column.left else right)}
+        requests.append(_paint(_area(sheet_id, index, first_row=first_row), look))
+    return requests
 
 
 def _widths(table: Table, sheet_id: int) -> list[Request]:
@@ -245,14 +213,14 @@ def _colours(table: Table, sheet_id: int) -> list[Request]:
     rules: list[dict[str, Any]] = []
     if table.shaded is not None:
         gradient = {
-            point: {"type": "NUMBER", "value": str(value), "color": _colour(colour)}
+            point: {"type": "NUMBER", "value": str(value), "color": to_rgb(colour)}
             for point, (value, colour) in zip(("minpoint", "midpoint", "maxpoint"), SHADES, strict=True)
         }
         rules.append({"ranges": [_area(sheet_id, table.shaded)], "gradientRule": gradient})
     for formula, fill in table.marks:
         rule = {
             "condition": {"type": "CUSTOM_FORMULA", "values": [{"userEnteredValue": f"={formula}"}]},
-            "format": {"backgroundColor": _colour(fill), "textFormat": {"bold": True}},
+            "format": {"backgroundColor": to_rgb(fill), "textFormat": {"bold": True}},
         }
         rules.append({"ranges": [_area(sheet_id, 0, len(table.columns))], "booleanRule": rule})
     return [{"addConditionalFormatRule": {"index": index, "rule": rule}} for index, rule in enumerate(rules)]
@@ -267,14 +235,15 @@ def _chart(table: Table, chart: Chart, sheet: Sheet) -> list[Request]:
         anchor = {"sheetId": sheet.id, "rowIndex": 1, "columnIndex": len(table.columns) + _BEFORE_CHART}
         position = {"overlayPosition": {"anchorCell": anchor, "widthPixels": 1_000, "heightPixels": 420}}
         return [{"addChart": {"chart": {"chartId": chart_id, "spec": _spec(chart, sheet), "position": position}}}]
-    title = chart.title if str(old.get("title", "")).startswith(chart.name) else old.get("title")
-    new = _reaching({**old, **({"title": title} if title is not None else {})}, sheet)
+    new = _reaching(old, sheet)
+    if str(old.get("title", "")).startswith(chart.name):
+        new["title"] = chart.title
     return [] if new == old else [{"updateChartSpec": {"chartId": chart_id, "spec": new}}]
 
 
 def _spec(chart: Chart, sheet: Sheet) -> dict[str, Any]:
     def source(column: int) -> dict[str, Any]:
-        return {"sourceRange": {"sources": [_area(sheet.id, column, first_row=0, last_row=sheet.rows)]}}
+        return {"sourceRange": {"sources": [_area(sheet.id, column, first_row=0, endRowIndex=sheet.rows)]}}
 
     return {
         "title": chart.title,
@@ -284,23 +253,20 @@ def _spec(chart: Chart, sheet: Sheet) -> dict[str, Any]:
             "headerCount": 1,
             "domains": [{"domain": source(0)}],
             "series": [
-                {"series": source(column), "targetAxis": "LEFT_AXIS", "color": _colour(colour)}
+                {"series": source(column), "targetAxis": "LEFT_AXIS", "color": to_rgb(colour)}
                 for column, colour in chart.lines
             ],
         },
     }
 
 
-def _reaching(spec: dict[str, Any], sheet: Sheet) -> dict[str, Any]:
+def _reaching(spec: Any, sheet: Sheet) -> Any:
     """The chart, as people left it, with its ranges on this worksheet stretched to the last row."""
-    new = deepcopy(spec)
-    places: list[Any] = [new]
-    while places:
-        place = places.pop()
-        if isinstance(place, dict):
-            places += place.values()
-            if place.get("sheetId", 0) == sheet.id and "endColumnIndex" in place and "endRowIndex" in place:
-                place["endRowIndex"] = max(place["endRowIndex"], sheet.rows)
-        elif isinstance(place, list):
-            places += place
+    if isinstance(spec, list):
+        return [_reaching(part, sheet) for part in spec]
+    if not isinstance(spec, Mapping):
+        return spec
+    new = {name: _reaching(part, sheet) for name, part in spec.items()}
+    if new.get("sheetId", 0) == sheet.id and "endColumnIndex" in new and "endRowIndex" in new:
+        new["endRowIndex"] = max(new["endRowIndex"], sheet.rows)
     return new

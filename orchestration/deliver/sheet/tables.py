@@ -1,7 +1,5 @@
 """What the worksheets hold and how they look, as plain values that both writers share."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -38,10 +36,7 @@ _MAX_TEXT = 30_000  # Excel takes 32,767 characters in a cell, Google Sheets 50,
 
 @dataclass(frozen=True)
 class Chart:
-    """Lines over all rows, by the first column: (column, RRGGBB) of each line.
-
-    Every `title` of it begins with `name`, by which it is recognised.
-    """
+    """Lines over all rows: (column, RRGGBB) of each. Every `title` begins with `name`, which identifies it."""
 
     name: str
     title: str
@@ -50,8 +45,7 @@ class Chart:
 
 @dataclass(frozen=True)
 class Table:
-    """One worksheet: a header row of the columns' names, then `rows`. Times are naive, in the
-    report zone.
+    """One worksheet: a header row of the columns' names, then `rows`; times are the report zone's.
 
     The cells of the column `shaded` are coloured by SHADES. Rows for which a formula of `marks`,
     written for row 2, holds are bold and filled with its colour. `unstable` names rows (by their
@@ -72,12 +66,10 @@ class Table:
 
     @property
     def cells(self) -> tuple[Row, ...]:
-        """The whole worksheet: header row and rows."""
         return (self.header, *self.rows)
 
     def same(self, wanted: Sequence[Sequence[object]], found: Sequence[Sequence[object]]) -> bool:
-        """Whether a worksheet that reads as `found` holds `wanted`: `cells` as that worksheet would
-        return them.
+        """Whether a worksheet that reads as `found` holds `wanted`: `cells` as it would return them.
 
         Fractions may differ in the last digits that spreadsheets keep; unstable rows may differ.
         """

@@ -5,8 +5,6 @@ The file is opened and only the program's own cells are rewritten. What openpyxl
 and pictures do.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import zipfile
@@ -69,7 +67,6 @@ class Workbook:
         return Delivery(self.name, True, self.target, f"{rows} written to a file (no Google spreadsheet is configured)")
 
     def check(self) -> str:
-        """Say where the workbook goes; raises DeliveryError when it can't be written there."""
         check_writable(self._path.parent, "the workbook")
         return f"the figures go to the workbook {self._path}"
 

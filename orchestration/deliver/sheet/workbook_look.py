@@ -1,7 +1,5 @@
 """How the workbook's worksheets look: formatted once, when new; only the chart follows the rows."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

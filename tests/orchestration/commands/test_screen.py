@@ -47,7 +47,7 @@ def test_a_run_that_went_well(summary: RunSummary, capsys: pytest.CaptureFixture
 
 
 def test_a_run_that_failed(summary: RunSummary, capsys: pytest.CaptureFixture[str]) -> None:
-    summary.outcome, summary.failure = "failed", "dbt build stopped: [red]"
+    summary.failure = "dbt build stopped: [red]"
     summary.loads = summary.tests = None
     show_summary(summary)
     shown = capsys.readouterr().out
@@ -58,7 +58,6 @@ def test_a_run_that_failed(summary: RunSummary, capsys: pytest.CaptureFixture[st
 
 
 def test_a_delivery_that_failed(summary: RunSummary, capsys: pytest.CaptureFixture[str]) -> None:
-    summary.outcome = "delivery failed"
     summary.deliveries.append(Delivery("Mail", False, "boss@school.example", "no answer"))
     show_summary(summary)
     shown = capsys.readouterr().out

@@ -124,7 +124,7 @@ def test_a_covered_day_after_the_last_attempt_is_a_day_without_attempts(figures:
     )
     assert silent.day_before is not None
     assert silent.day_before.values["attempts"] == 0
-    assert silent.week_before == figures.day(date(2026, 11, 16))
+    assert silent.week_before == next(day for day in figures.days if day.date == date(2026, 11, 16))
     assert [day.date for day in silent.last_30_days][-3:] == [
         LAST_DAY,
         date(2026, 11, 22),

@@ -20,7 +20,7 @@ from orchestration.deliver.figures import Figures
 from orchestration.deliver.mail.body import Links
 from orchestration.deliver.mail.message import compose
 from orchestration.deliver.mail.outbox import Outbox
-from orchestration.summary import Delivery, LoadCounts, RunSummary, TestCounts, TestResult
+from orchestration.summary import Delivery, LoadCounts, RunSummary, Stage, TestCounts, TestResult
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days
 
 LINKS = Links(sheet="https://docs.google.com/spreadsheets/d/1AbC", docs="out/dbt-docs.html")
@@ -66,8 +66,7 @@ def failed(summary: RunSummary) -> RunSummary:
     return replace(
         summary,
         demo=False,
-        outcome="failed",
-        failed_stage="build",
+        stages=[*summary.stages[:-1], Stage("build", "failed", 8.1, "a data test failed")],
         failure="a data test failed: assert_rates_below_one",
         tests=TestCounts(30, 0, 1, 10, (result,)),
         log_tail=(
@@ -170,7 +169,9 @@ def test_a_failed_run_tells_what_since_when_and_what_to_do(figures: Figures, fai
 
 
 def test_a_failure_before_the_first_build_is_told_without_figures(failed: RunSummary) -> None:
-    early = replace(failed, failed_stage="ingest", failure="the API answered 403", tests=None, loads=None)
+    early = replace(
+        failed, stages=[Stage("ingest", "failed", 3.4, "")], failure="the API answered 403", tests=None, loads=None
+    )
     message = compose(Figures(MOSCOW), early, Links())
     assert message["Subject"] == "FAILED at ingest - no figures yet"
     assert "the API answered 403" in text(message)
@@ -223,7 +224,9 @@ def test_names_and_values_are_escaped(figures: Figures, failed: RunSummary) -> N
 
 
 def test_headers_take_no_injection(figures: Figures, failed: RunSummary, tmp_path: Path) -> None:
-    evil = replace(failed, run_id="x\r\nBcc: thief@example.org", failed_stage="build\r\nBcc: thief@example.org")
+    evil = replace(
+        failed, run_id="x\r\nBcc: thief@example.org", stages=[Stage("build\r\nBcc: thief@example.org", "failed", 1, "")]
+    )
     path = Path(Outbox(tmp_path, "elt@localhost", ["boss@localhost"]).send(compose(figures, evil, LINKS)).target)
     parsed = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
     assert parsed["Bcc"] is None

@@ -19,7 +19,7 @@ from orchestration.deliver.columns import DAILY
 from orchestration.deliver.figures import Figures, Receipt
 from orchestration.deliver.sheet.tables import Tables, build_tables
 from orchestration.deliver.sheet.workbook import Workbook
-from orchestration.summary import LoadCounts, RunSummary, TestCounts
+from orchestration.summary import LoadCounts, RunSummary, Stage, TestCounts
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days
 
 DAILY_COLUMNS = DAILY.names
@@ -239,7 +239,7 @@ def test_a_failed_gate_leaves_a_dated_banner_and_the_last_good_table(
     real = replace(summary, demo=False)
     Workbook(path).deliver(build_tables(figures, real, "docs"))
     good = rows(path)
-    failed = replace(real, outcome="failed", failed_stage="build", tests=TestCounts(10, 0, 1, 3))
+    failed = replace(real, failure="a test", stages=[Stage("build", "failed", 1.0, "")], tests=TestCounts(10, 0, 1, 3))
     Workbook(path).deliver(build_tables(figures, failed, "docs"))
     assert rows(path) == good
     assert about(path)["Notice"].startswith("Run of Sun 22 Nov 2026, 06:00 (Europe/Moscow): its data tests failed")

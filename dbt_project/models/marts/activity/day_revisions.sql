@@ -36,7 +36,7 @@ compared as (
         lag(value) over earlier as old_value,
         value as new_value,
         row_number() over earlier as version,
-        dbt_valid_from as revised_at
+        dbt_valid_from at time zone 'UTC' as revised_at
 
     from figures
 
