@@ -6,16 +6,12 @@ not called `fct_` or `dim_`, because their names are public and used by sheets, 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dbt.cli.main import dbtRunner
-
-from orchestration.build.dbt import PROJECT
 
 LONGEST_MODEL = 120
 # Tests that make a model's key unique, by the names of their macros.
@@ -76,12 +72,8 @@ class Project:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    target = tmp_path_factory.mktemp("rules")
-    folders = ["--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT)]
-    done = dbtRunner().invoke(["--quiet", "parse", *folders, "--target-path", str(target), "--log-path", str(target)])
-    assert done.success, done.exception
-    return Project(json.loads((target / "manifest.json").read_text("utf-8")))
+def project(parsed: dict[str, Any]) -> Project:
+    return Project(parsed)
 
 
 # Each rule yields the names of what breaks it.
