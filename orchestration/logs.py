@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 from ingestion.redaction import Redactor
@@ -43,9 +44,7 @@ class DatedFileHandler(logging.FileHandler):
         return os.path.abspath(self.folder / f"{date.fromtimestamp(moment)}.log")
 
     def _open(self):  # type: ignore[no-untyped-def]
-        def private(path: str, flags: int) -> int:
-            return os.open(path, flags, 0o600)
-
+        private = partial(os.open, mode=0o600)
         return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=private)
 
     def emit(self, record: logging.LogRecord) -> None:

@@ -81,24 +81,21 @@ class SmtpServer:
 
     def check(self) -> str:
         try:
-            self._talk(self._greet)
+            self._talk(lambda server: self._expect("NOOP", server.noop()))
             return f"{self._where} takes mail for {self.target}"
         except TryFailed as failure:
             problem = str(failure)
         raise DeliveryError(problem)
 
-    def _greet(self, server: smtplib.SMTP) -> None:
-        code, answer = server.noop()
-        if code != 250:
-            raise self._refusal("NOOP", code, answer)
+    def _expect(self, stage: str, answer: tuple[int, bytes]) -> None:
+        if answer[0] != 250:
+            raise self._refusal(stage, *answer)
 
     def _send(self, mail: EmailMessage, sending: _Sending) -> None:
         later: dict[str, str] = {}
 
         def hand_over(server: smtplib.SMTP) -> None:
-            code, answer = server.mail(bare_address(self._mail.sender))
-            if code != 250:
-                raise self._refusal("MAIL FROM", code, answer)
+            self._expect("MAIL FROM", server.mail(bare_address(self._mail.sender)))
             accepted: list[str] = []
             for recipient in sending.waiting:
                 code, answer = server.rcpt(recipient)

@@ -13,15 +13,7 @@ from typing import Any
 from gspread.utils import convert_hex_to_colors_dict as to_rgb
 
 from orchestration.deliver.columns import Kind
-from orchestration.deliver.sheet.tables import (
-    HEADER_FILL,
-    HEADER_TEXT,
-    NUMBER_FORMATS,
-    SHADES,
-    Cell,
-    Chart,
-    Table,
-)
+from orchestration.deliver.sheet.tables import HEADER_FILL, HEADER_TEXT, NUMBER_FORMATS, SHADES, Cell, Chart, Table
 
 Request = dict[str, Any]
 
@@ -36,15 +28,7 @@ _ROWS_AHEAD = 1_000
 _FIRST_COLUMNS = 26
 _BEFORE_CHART = 3  # columns between the table and the chart, for what people add
 _CHART_IDS = 72_000_000
-_TYPES: dict[Kind, str] = {
-    "date": "DATE",
-    "time": "DATE_TIME",
-    "count": "NUMBER",
-    "decimal": "NUMBER",
-    "share": "PERCENT",
-    "text": "TEXT",
-}
-
+_TYPES: dict[Kind, str] = {"date": "DATE", "time": "DATE_TIME", "share": "PERCENT", "text": "TEXT"}
 
 HEADER = {
     "backgroundColor": to_rgb(HEADER_FILL),
@@ -189,7 +173,7 @@ def _formats(table: Table, sheet_id: int, first_row: int) -> list[Request]:
     right = {"horizontalAlignment": "RIGHT"}
     requests = []
     for index, column in enumerate(table.columns):
-        number_format = {"type": _TYPES[column.kind], "pattern": NUMBER_FORMATS[column.kind]}
+        number_format = {"type": _TYPES.get(column.kind, "NUMBER"), "pattern": NUMBER_FORMATS[column.kind]}
         look = {"numberFormat": number_format, **(left if column.left else right)}
         requests.append(_paint(_area(sheet_id, index, first_row=first_row), look))
     return requests
