@@ -81,8 +81,8 @@ class Tail(logging.Handler):
 def configure(folder: Path, retention_days: int, secrets: Iterable[str], verbose: bool = True) -> tuple[Tail, Path]:
     """Set up logging for this process and remove outdated log files.
 
-    `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the
-    log's tail and today's file. Raises SettingsError when the folder can't be made or written.
+    `verbose` shows stages on the terminal, too, not only warnings. Returns the log's tail and today's
+    file. Raises SettingsError when the folder can't be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

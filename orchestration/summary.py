@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-RunOutcome = Literal["done", "failed", "delivery failed"]
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -86,7 +84,7 @@ class RunSummary:
         return [delivery for delivery in self.deliveries if not delivery.ok]
 
     @property
-    def outcome(self) -> RunOutcome:
+    def outcome(self) -> Literal["done", "failed", "delivery failed"]:
         if self.failure is not None:
             return "failed"
         return "delivery failed" if self.undelivered else "done"

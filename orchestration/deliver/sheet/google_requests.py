@@ -30,11 +30,6 @@ _BEFORE_CHART = 3  # columns between the table and the chart, for what people ad
 _CHART_IDS = 72_000_000
 _TYPES: dict[Kind, str] = {"date": "DATE", "time": "DATE_TIME", "share": "PERCENT", "text": "TEXT"}
 
-HEADER = {
-    "backgroundColor": to_rgb(HEADER_FILL),
-    "textFormat": {"bold": True, "foregroundColor": to_rgb(HEADER_TEXT)},
-}
-
 
 @dataclass(frozen=True)
 class Sheet:
@@ -130,7 +125,9 @@ def look(table: Table, sheet: Sheet) -> list[Request]:
     if not sheet.frozen:
         requests.append(_properties(sheet.id, {"frozenRowCount": 1}))
         requests += _formats(table, sheet.id, 0) + _widths(table, sheet.id)
-        requests.append(_paint(_area(sheet.id, 0, len(table.columns), 0, endRowIndex=1), HEADER))
+        header = {"bold": True, "foregroundColor": to_rgb(HEADER_TEXT)}
+        painted = {"backgroundColor": to_rgb(HEADER_FILL), "textFormat": header}
+        requests.append(_paint(_area(sheet.id, 0, len(table.columns), 0, endRowIndex=1), painted))
         requests += _colours(table, sheet.id)
     if table.chart:
         requests += _chart(table, table.chart, sheet)

@@ -1,8 +1,7 @@
 """A workbook file that stands in for the Google spreadsheet: same worksheets, formats and chart.
 
-The file is opened and only the program's own cells are rewritten. What openpyxl does not know
-(shapes, text boxes) does not survive in a file that people drew in; cells, formulas, notes, charts
-and pictures do.
+The file is opened and only the program's own cells are rewritten. People's cells, formulas, notes,
+charts and pictures survive that; what openpyxl does not know (shapes, text boxes) does not.
 """
 
 import logging
