@@ -70,10 +70,13 @@ _EARLY_BIRD = _inverse(_HOURS_OF_EARLY_BIRD)
 WEEK_MASKS = _week_masks()
 """FINENESS ways to spread a week's work: the weekdays a learner studies on as bits, the lowest is Monday."""
 
-_HOLIDAYS = {(1, 1): 0.08, (2, 23): 0.7, (3, 8): 0.6, (5, 1): 0.55, (5, 9): 0.5, (6, 12): 0.7, (11, 4): 0.75}
-_HOLIDAYS |= {(1, day): 0.3 for day in range(2, 9)} | {(5, day): 0.8 for day in range(2, 9)}
-_HOLIDAYS |= {(12, 30): 0.45, (12, 31): 0.15}
-_SEASONS = {6: 0.9, 7: 0.75, 8: 0.72, 12: 0.92}
+_HOLIDAYS = {(2, 23): 0.88, (3, 8): 0.88, (5, 1): 0.85, (5, 9): 0.85, (6, 12): 0.88, (11, 4): 0.88}
+_HOLIDAYS |= {(1, day): 0.44 for day in range(1, 9)} | {(5, day): 0.95 for day in range(2, 9)}
+_HOLIDAYS |= {(12, day): 0.85 for day in range(18, 30)} | {(12, 30): 0.75, (12, 31): 0.65}
+# Deadlines come every second week. So a day differs from the same weekday a week before anyway, and what is usual is
+# broad enough for holidays and seasons: none of them may make a day suspect (`marts.daily_verdicts`).
+_WEEK_BETWEEN_DEADLINES = 0.7
+_SEASONS = {6: 0.96, 7: 0.92, 8: 0.9, 9: 0.95, 12: 0.93}
 
 
 def start_of_session(weekday: int, early_bird: bool, u: float) -> int:
@@ -88,8 +91,9 @@ def start_of_session(weekday: int, early_bird: bool, u: float) -> int:
 def presence(day: int) -> float:
     """The share of those who meant to study on a day (a date's ordinal) and do: holidays, seasons, chance."""
     when = date.fromordinal(day)
-    chance = 0.9 + 0.1 * ((day * 0.7548776662466927) % 1.0)
-    return _HOLIDAYS.get((when.month, when.day), 1.0) * _SEASONS.get(when.month, 1.0) * chance
+    chance = 0.95 + 0.05 * ((day * 0.7548776662466927) % 1.0)
+    pace = 1.0 if (day - 1) // 7 % 2 else _WEEK_BETWEEN_DEADLINES
+    return pace * _HOLIDAYS.get((when.month, when.day), 1.0) * _SEASONS.get(when.month, 1.0) * chance
 
 
 def local_day(instant: int) -> int:

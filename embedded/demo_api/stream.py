@@ -20,6 +20,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import chain
 from operator import itemgetter
 
+from embedded.demo_api import stories
 from embedded.demo_api.dirt import ODD, SPOILED, drawn
 from embedded.demo_api.rhythm import HOUR, SECOND, local_day, midnight
 from embedded.demo_api.students import LONGEST_SESSION, RIGHT, RUN, WRONG, Attempt, attempts, sessions
@@ -86,6 +87,7 @@ def _in_order(start: int, end: int, scale: float) -> Iterator[list[Attempt]]:
     earliest = start - LONGEST_SESSION
     done = earliest
     for day in range(local_day(earliest), local_day(end - 1) + 1):
+        waiting += (attempt for attempt in stories.attempts(day, scale) if start <= attempt[0] < end)
         for session in sessions(day, scale, earliest, end):
             if session.start >= done + _BLOCK:
                 done = session.start
