@@ -34,16 +34,12 @@ def _outdated(figures: Figures, summary: RunSummary) -> str:
     return words.one_line(f"Run of {when}: {cause}. The figures {shown}.")
 
 
-<<<<<<< HEAD
 def _unusual(verdict: DayVerdict) -> str:
     text = f"{words.day(verdict.day)} is {verdict.in_words}: {'; '.join(verdict.reasons)}."
     return f"{text} Look into it before relying on the day's figures." if verdict.is_suspect else text
 
 
-def _no_attempts(figures: Figures) -> str:
-=======
 def _no_attempts(figures: Figures, last: date) -> str:
->>>>>>> bd8659cad7903905c5c1c90622cef6a93f6b53cd
     """About a last full day without attempts: the whole source may have fallen silent."""
     text = f"There were no attempts on {words.day(last)}, the last full day."
     active = max((day.date for day in figures.days if day.values["attempts"]), default=None)
