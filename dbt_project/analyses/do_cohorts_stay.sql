@@ -4,9 +4,10 @@
 select
     cohort_week,
     learners,
-    {% for week in [1, 4, 8, 12] %}
-    round(max(active_learners::numeric / learners) filter (where weeks_since = {{ week }}), 2) as after_{{ week }}{{ ',' if not loop.last }}
-    {% endfor %}
+    round(max(active_learners::numeric / learners) filter (where weeks_since = 1), 2) as after_1,
+    round(max(active_learners::numeric / learners) filter (where weeks_since = 4), 2) as after_4,
+    round(max(active_learners::numeric / learners) filter (where weeks_since = 8), 2) as after_8,
+    round(max(active_learners::numeric / learners) filter (where weeks_since = 12), 2) as after_12
 
 from {{ ref('cohort_retention') }}
 

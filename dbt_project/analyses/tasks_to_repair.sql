@@ -4,7 +4,7 @@
 -- discrimination the task is hard, and fair.
 select
     tasks.repair_rank,
-    coalesce(names.title, tasks.block_id) as task,
+    coalesce(names.title, tasks.block_id) as title,
     tasks.course_key,
     round(tasks.learner_hours_lost_28d, 1) as hours_lost_28d,
     tasks.learners_stuck,

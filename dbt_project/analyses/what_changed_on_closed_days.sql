@@ -6,9 +6,9 @@ select
     metric,
     old_value,
     new_value,
-    new_value - old_value as change,
+    new_value - old_value as difference,
     revised_at
 
 from {{ ref('day_revisions') }}
 
-order by revised_at desc, activity_date desc, metric
+order by revised_at desc, activity_date desc, metric asc

@@ -25,7 +25,9 @@ activity as (
 
 calendar as (
 
-    select generate_series(min({{ column }})::timestamp, max({{ column }}), interval '1 {{ unit }}')::date as {{ column }}
+    select
+        generate_series(min({{ column }})::timestamp, max({{ column }}), interval '1 {{ unit }}')::date
+            as {{ column }}
 
     from activity
 

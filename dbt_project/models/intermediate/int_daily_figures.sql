@@ -84,8 +84,8 @@ left join rejections on days.activity_date = rejections.activity_date
 
 cross join lateral (
     values
-        ('attempts', days.attempts::numeric),
-        ('unique_users', days.unique_users),
-        ('success_rate', days.success_rate),
-        ('rejected_share', {{ ratio('rejections.rejected', 'rejections.new_records') }})
+    ('attempts', days.attempts::numeric),
+    ('unique_users', days.unique_users),
+    ('success_rate', days.success_rate),
+    ('rejected_share', {{ ratio('rejections.rejected', 'rejections.new_records') }})
 ) as figures (metric, value)

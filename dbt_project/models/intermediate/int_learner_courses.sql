@@ -7,11 +7,35 @@ with as_of as (
 
 ),
 
+learner_course_days as (
+
+    select
+        learner_course_days.*,
+        as_of.as_of_day
+
+    from {{ ref('int_learner_course_days') }} as learner_course_days
+
+    cross join as_of
+
+),
+
+learner_tasks as (
+
+    select
+        learner_tasks.*,
+        as_of.as_of_day
+
+    from {{ ref('learner_tasks') }} as learner_tasks
+
+    cross join as_of
+
+),
+
 days as (
 
     select
-        learner_course_days.user_id,
-        learner_course_days.course_key,
+        user_id,
+        course_key,
         {{ sums_of_counts() }},
         count(*) as active_days,
         min(activity_date) as first_day,
@@ -19,11 +43,9 @@ days as (
         coalesce(sum(graded_submits) filter (where activity_date >= as_of_day - 6), 0)::bigint as graded_submits_7d,
         bool_or(activity_date between as_of_day - 13 and as_of_day - 7) as was_active_before
 
-    from {{ ref('int_learner_course_days') }} as learner_course_days
+    from learner_course_days
 
-    cross join as_of
-
-    group by learner_course_days.user_id, learner_course_days.course_key
+    group by user_id, course_key
 
 ),
 
@@ -38,9 +60,7 @@ pairs as (
         count(*) filter (where {{ is_stuck('as_of_day') }}) as tasks_stuck,
         count(*) filter (where first_correct_date >= as_of_day - 6) as tasks_solved_7d
 
-    from {{ ref('learner_tasks') }}
-
-    cross join as_of
+    from learner_tasks
 
     group by user_id, {{ course('course_key') }}
 
@@ -53,7 +73,7 @@ select
     pairs.tasks_unsolved,
     pairs.tasks_stuck,
     pairs.tasks_solved_7d,
-    greatest(as_of_day - days.last_day, 0) as days_silent,
+    greatest(as_of.as_of_day - days.last_day, 0) as days_silent,
     -- a learner who submits and solves nothing needs infinitely many
     case
         when days.graded_submits_7d > 0

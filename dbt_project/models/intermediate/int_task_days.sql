@@ -11,11 +11,11 @@ submits as (
 
     select
         *,
-        activity_date = (select as_of_day from as_of) as is_now
+        activity_date = (select as_of.as_of_day from as_of) as is_now
 
     from {{ ref('attempts') }}
 
-    where activity_date between (select as_of_day - 28 from as_of) and (select as_of_day from as_of)
+    where activity_date between (select as_of.as_of_day - 28 from as_of) and (select as_of.as_of_day from as_of)
         and attempt_type = 'submit'
         and not is_excluded
 
@@ -57,7 +57,7 @@ failing as (
         and day_learner_tasks.task_id = learner_tasks.task_id
 
     where day_learner_tasks.correct_submits = 0
-        and learner_tasks.first_correct_date < (select as_of_day from as_of)
+        and learner_tasks.first_correct_date < (select as_of.as_of_day from as_of)
 
     group by day_learner_tasks.task_id
 
@@ -84,6 +84,8 @@ rates as (
 select
     *,
     graded_submits >= 8 and learners_graded >= 5 and baseline_graded_submits >= 50 as is_comparable,
-    {{ log_likelihood_ratio('graded_submits', 'success_rate', 'baseline_graded_submits', 'baseline_success_rate') }} as llr
+    {{ log_likelihood_ratio(
+        'graded_submits', 'success_rate', 'baseline_graded_submits', 'baseline_success_rate'
+    ) }} as llr
 
 from rates

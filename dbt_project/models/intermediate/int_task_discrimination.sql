@@ -12,7 +12,7 @@ first_verdicts as (
     select
         task_id,
         first_graded_correct::int as first_correct,
-        count(*) over course_of_learner - 1 as others,
+        count(*) over course_of_learner - 1 as other_verdicts,
         sum(first_graded_correct::int) over course_of_learner - first_graded_correct::int as others_correct
 
     from learner_tasks
@@ -29,11 +29,11 @@ compared as (
     select
         task_id,
         first_correct,
-        others_correct::numeric / others as mean_of_others
+        others_correct::numeric / other_verdicts as mean_of_others
 
     from first_verdicts
 
-    where others >= 5
+    where other_verdicts >= 5
 
 )
 

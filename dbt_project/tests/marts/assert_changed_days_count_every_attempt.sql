@@ -1,7 +1,9 @@
 -- Read twice: without `not materialized` PostgreSQL would copy the whole table first.
 with attempts as not materialized (
 
-    select * from {{ ref('attempts') }} where not is_excluded
+    select * from {{ ref('attempts') }}
+
+    where not is_excluded
 
 ),
 

@@ -18,7 +18,7 @@ attempts as (
 
     from {{ ref('attempts') }}
 
-    where activity_date between (select as_of_day - 27 from as_of) and (select as_of_day from as_of)
+    where activity_date between (select as_of.as_of_day - 27 from as_of) and (select as_of.as_of_day from as_of)
         and not is_excluded
 
 ),

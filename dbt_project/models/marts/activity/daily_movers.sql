@@ -14,11 +14,11 @@ attempts as (
 
     select
         *,
-        activity_date = (select as_of_day from as_of) as is_now
+        activity_date = (select as_of.as_of_day from as_of) as is_now
 
     from {{ ref('attempts') }}
 
-    where activity_date in ((select as_of_day from as_of), (select as_of_day - 7 from as_of))
+    where activity_date in ((select as_of.as_of_day from as_of), (select as_of.as_of_day - 7 from as_of))
         and not is_excluded
 
 ),
@@ -27,14 +27,14 @@ keyed as (
 
     select
         attempts.*,
-        keys.dimension,
-        keys.key
+        dimensions.dimension,
+        dimensions.key
 
     from attempts
 
     cross join lateral (
         values ('course', {{ course('attempts.course_key') }}), ('task', attempts.task_id)
-    ) as keys (dimension, key)
+    ) as dimensions (dimension, key)
 
 ),
 
@@ -65,8 +65,8 @@ rates as (
         *,
         {{ ratio('correct_submits', 'graded_submits') }} as rate,
         {{ ratio('correct_submits_before', 'graded_submits_before') }} as rate_before,
-        {{ ratio('graded_submits', 'sum(graded_submits) over whole') }} as share,
-        {{ ratio('graded_submits_before', 'sum(graded_submits_before) over whole') }} as share_before,
+        {{ ratio('graded_submits', 'sum(graded_submits) over whole') }} as weight,
+        {{ ratio('graded_submits_before', 'sum(graded_submits_before) over whole') }} as weight_before,
         sum(correct_submits) over whole / nullif(sum(graded_submits) over whole, 0) as whole_rate,
         sum(correct_submits_before) over whole / nullif(sum(graded_submits_before) over whole, 0) as whole_rate_before
 
@@ -100,8 +100,8 @@ select
     correct_submits_before,
     unique_users,
     unique_users_before,
-    (r1 - r0) * (share_before + share) / 2
-    + (share - share_before) * ((r0 + r1) / 2 - (whole_rate_before + whole_rate) / 2) as success_effect,
+    (r1 - r0) * (weight_before + weight) / 2
+    + (weight - weight_before) * ((r0 + r1) / 2 - (whole_rate_before + whole_rate) / 2) as success_effect,
     least(unique_users, unique_users_before) < 5 as is_small
 
 from filled

@@ -22,8 +22,7 @@ history as (
 
     inner join figures as earlier
         on figures.metric = earlier.metric
-        and earlier.activity_date between figures.activity_date - 56 and figures.activity_date - 7
-        and (figures.activity_date - earlier.activity_date) % 7 = 0
+        and figures.activity_date - earlier.activity_date in (7, 14, 21, 28, 35, 42, 49, 56)
         and earlier.value is not null
 
 ),
@@ -43,13 +42,17 @@ expected as (
 
 ),
 
-spread as (
+-- the spread is the median deviation, scaled as for a normal distribution
+bands as (
 
     select
         history.activity_date,
         history.metric,
         expected.expected,
-        1.4826 * {{ median('abs(history.value - expected.expected)') }} as spread
+        greatest(
+            3 * 1.4826 * {{ median('abs(history.value - expected.expected)') }},
+            case when history.metric in ('attempts', 'unique_users') then 0.15 * expected.expected else 0.05 end
+        ) as half_width
 
     from history
 
@@ -65,17 +68,16 @@ banded as (
 
     select
         figures.*,
-        spread.expected,
-        greatest(
-            3 * spread.spread,
-            case when figures.metric in ('attempts', 'unique_users') then 0.15 * spread.expected else 0.05 end
-        ) as half_width
+        bands.expected,
+        bands.half_width,
+        -- few rejected records are never too few
+        case figures.metric when 'rejected_share' then 'infinity' else bands.half_width end as width_below
 
     from figures
 
-    left join spread
-        on figures.activity_date = spread.activity_date
-        and figures.metric = spread.metric
+    left join bands
+        on figures.activity_date = bands.activity_date
+        and figures.metric = bands.metric
 
 ),
 
@@ -87,10 +89,9 @@ judged as (
             when metric = 'rejected_share' and value >= 0.5 and new_records >= 100 then 'suspect'
             when value is null or expected is null then 'no_history'
             when metric = 'attempts' and value = 0 and expected >= 20 then 'suspect'
-            when value > expected + 2 * half_width then 'suspect'
-            when value < expected - 2 * half_width and metric <> 'rejected_share' then 'suspect'
-            when value < expected - half_width and metric <> 'rejected_share' then 'unusual_low'
+            when value > expected + 2 * half_width or value < expected - 2 * width_below then 'suspect'
             when value > expected + half_width then 'unusual_high'
+            when value < expected - width_below then 'unusual_low'
             else 'normal'
         end as verdict
 
@@ -103,11 +104,7 @@ select
     metric,
     value,
     expected,
-    case
-        when expected is null then null
-        when metric = 'rejected_share' then 0
-        else greatest(expected - half_width, 0)
-    end as band_low,
+    case when expected is not null then greatest(expected - width_below, 0) end as band_low,
     case
         when expected is null then null
         when metric in ('attempts', 'unique_users') then expected + half_width
@@ -115,13 +112,9 @@ select
     end as band_high,
     verdict,
     -- the worst of the day's four
-    case
-        max(case verdict when 'suspect' then 3 when 'normal' then 1 when 'no_history' then 0 else 2 end)
+    (array['no_history', 'normal', 'unusual', 'suspect'])[
+        max(case verdict when 'no_history' then 1 when 'normal' then 2 when 'suspect' then 4 else 3 end)
             over (partition by activity_date)
-        when 3 then 'suspect'
-        when 2 then 'unusual'
-        when 1 then 'normal'
-        else 'no_history'
-    end as day_verdict
+    ] as day_verdict
 
 from judged

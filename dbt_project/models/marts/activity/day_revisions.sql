@@ -35,7 +35,7 @@ compared as (
         metric,
         lag(value) over earlier as old_value,
         value as new_value,
-        row_number() over earlier as version,
+        row_number() over earlier as version_no,
         dbt_valid_from at time zone 'UTC' as revised_at
 
     from figures
@@ -53,5 +53,5 @@ select
 
 from compared
 
-where version > 1
+where version_no > 1
     and old_value is distinct from new_value

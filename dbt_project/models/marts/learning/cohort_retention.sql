@@ -38,15 +38,15 @@ active as (
 cohorts as (
 
     select
-        cohort_week,
-        active_learners as learners
+        active.cohort_week,
+        active.active_learners as learners
 
     from active
 
     cross join as_of
 
-    where weeks_since = 0
-        and {{ day_begins('cohort_week') }} >= as_of.history_from + interval '168 hours'
+    where active.weeks_since = 0
+        and {{ day_begins('active.cohort_week') }} >= as_of.history_from + interval '168 hours'
 
 )
 

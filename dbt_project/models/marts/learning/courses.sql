@@ -3,9 +3,27 @@
     indexes=[{'columns': ['course_key'], 'unique': true}],
 ) }}
 
-with as_of as (
+with learner_courses as (
 
-    select * from {{ ref('as_of') }}
+    select
+        learner_courses.*,
+        as_of.as_of_day
+
+    from {{ ref('learner_courses') }} as learner_courses
+
+    cross join {{ ref('as_of') }} as as_of
+
+),
+
+learner_tasks as (
+
+    select
+        learner_tasks.*,
+        as_of.as_of_day
+
+    from {{ ref('learner_tasks') }} as learner_tasks
+
+    cross join {{ ref('as_of') }} as as_of
 
 ),
 
@@ -23,9 +41,7 @@ learners as (
         min(first_day) as first_day,
         max(last_day) as last_day
 
-    from {{ ref('learner_courses') }}
-
-    cross join as_of
+    from learner_courses
 
     group by course_key
 
@@ -39,9 +55,7 @@ pairs as (
         {{ first_submit_success() }} as first_submit_success,
         {{ hours_lost_28d('as_of_day') }} as learner_hours_lost_28d
 
-    from {{ ref('learner_tasks') }}
-
-    cross join as_of
+    from learner_tasks
 
     group by {{ course('course_key') }}
 

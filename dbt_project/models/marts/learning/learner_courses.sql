@@ -8,13 +8,7 @@
     ],
 ) }}
 
-with as_of as (
-
-    select as_of_day from {{ ref('as_of') }}
-
-),
-
-learner_courses as (
+with learner_courses as (
 
     select * from {{ ref('int_learner_courses') }}
 
@@ -33,10 +27,26 @@ courses as (
 
 ),
 
-flagged as (
+compared as (
 
     select
         learner_courses.*,
+        courses.learners,
+        courses.slow,
+        as_of.as_of_day
+
+    from learner_courses
+
+    inner join courses on learner_courses.course_key = courses.course_key
+
+    cross join {{ ref('as_of') }} as as_of
+
+),
+
+flagged as (
+
+    select
+        *,
         first_day > as_of_day - 7 as new,
         tasks_stuck > 0 as stuck,
         coalesce(
@@ -46,11 +56,7 @@ flagged as (
         days_silent between 7 and 27 and tasks_unsolved > 0 as at_risk,
         days_silent >= 28 as dormant
 
-    from learner_courses
-
-    inner join courses on learner_courses.course_key = courses.course_key
-
-    cross join as_of
+    from compared
 
 )
 

@@ -13,7 +13,9 @@
 with attempts as not materialized (
 
     -- render(): whole under --sample too, or these figures would not add up to the others
-    select * from {{ ref('attempts').render() }} where not is_excluded
+    select * from {{ ref('attempts').render() }}
+
+    where not is_excluded
 
 ),
 

@@ -3,15 +3,15 @@
     indexes=[{'columns': ['task_id'], 'unique': true}],
 ) }}
 
-with as_of as (
+with learner_tasks as (
 
-    select * from {{ ref('as_of') }}
+    select
+        learner_tasks.*,
+        as_of.as_of_day
 
-),
+    from {{ ref('learner_tasks') }} as learner_tasks
 
-learner_tasks as (
-
-    select * from {{ ref('learner_tasks') }}
+    cross join {{ ref('as_of') }} as as_of
 
 ),
 
@@ -24,10 +24,10 @@ discrimination as (
 counts as (
 
     select
-        learner_tasks.task_id,
-        min(learner_tasks.course_key) as course_key,
-        min(learner_tasks.block_id) as block_id,
-        max(learner_tasks.lms_url collate "C") as lms_url,
+        task_id,
+        min(course_key) as course_key,
+        min(block_id) as block_id,
+        max(lms_url collate "C") as lms_url,
         count(*) as learners,
         {{ sums_of_counts() }},
         count(first_graded_at) as learners_submitted,
@@ -42,17 +42,15 @@ counts as (
             where not is_left_censored
         ) / 60 as minutes_to_solve_median,
         {{ success_by_attempt(5) }} as success_by_attempt,
-        count(*) filter (where {{ is_stuck('as_of.as_of_day') }}) as learners_stuck,
+        count(*) filter (where {{ is_stuck('as_of_day') }}) as learners_stuck,
         sum(lost_seconds) / 3600 as learner_hours_lost,
-        {{ hours_lost_28d('as_of.as_of_day') }} as learner_hours_lost_28d,
+        {{ hours_lost_28d('as_of_day') }} as learner_hours_lost_28d,
         min(first_attempt_at) as first_attempt_at,
         max(last_attempt_at) as last_attempt_at
 
     from learner_tasks
 
-    cross join as_of
-
-    group by learner_tasks.task_id
+    group by task_id
 
 )
 
