@@ -32,7 +32,7 @@ COLUMNS = [
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """A clone in which `make run` was typed once, with nothing configured but how much is made up."""
     clone = make_clone(tmp_path_factory.mktemp("demo") / "my clone")
-    clone.settings["DEMO_SCALE"] = "0.1"
+    clone.settings["DEMO_SCALE"] = "0.3"
     try:
         done = clone.make("run")
         assert done.returncode == 0, done.stderr + done.stdout
