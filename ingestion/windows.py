@@ -90,8 +90,7 @@ def plan(
     `loaded` is the time covered by completed loads (`raw.coverage`), `now` an aware instant, `zone` the one
     whose calendar counts. The window runs from the last loaded instant less `lookback` to the midnight that
     begins today. When nothing is loaded it begins with the local day `start_date`, else `first_start`, else
-    the day before `now`. With `start_date` set, all time from that day on that is not covered is asked for as
-    well.
+    the day before `now`. With `start_date` set, all time from that day on that is not covered is due as well.
     """
     covered = union(loaded)
     today = now.astimezone(zone).date()

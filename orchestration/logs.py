@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from datetime import date, timedelta
+from functools import partial
 from pathlib import Path
 
 from ingestion.redaction import Redactor
@@ -43,9 +44,7 @@ class DatedFileHandler(logging.FileHandler):
         return os.path.abspath(self.folder / f"{date.fromtimestamp(moment)}.log")
 
     def _open(self):  # type: ignore[no-untyped-def]
-        def private(path: str, flags: int) -> int:
-            return os.open(path, flags, 0o600)
-
+        private = partial(os.open, mode=0o600)
         return open(self.baseFilename, self.mode, encoding=self.encoding, errors=self.errors, opener=private)
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -82,8 +81,8 @@ class Tail(logging.Handler):
 def configure(folder: Path, retention_days: int, secrets: Iterable[str], verbose: bool = True) -> tuple[Tail, Path]:
     """Set up logging for this process and remove outdated log files.
 
-    `verbose` shows stages on the terminal (stderr) as well, otherwise only warnings. Returns the
-    log's tail and today's file. Raises SettingsError when the folder can't be made or written.
+    `verbose` shows stages on the terminal, too, not only warnings. Returns the log's tail and today's
+    file. Raises SettingsError when the folder can't be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -4,8 +4,6 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
-RunOutcome = Literal["done", "failed", "delivery failed", "suspect day"]
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -109,7 +107,7 @@ class RunSummary:
         return [delivery for delivery in self.deliveries if not delivery.ok]
 
     @property
-    def outcome(self) -> RunOutcome:
+    def outcome(self) -> Literal["done", "failed", "delivery failed", "suspect day"]:
         if self.failure is not None:
             return "failed"
         if self.undelivered:

@@ -101,3 +101,15 @@
         regexp_match({{ course_key }}, '^{{ part }}/{{ part }}/{{ part }}$')
     )
 {%- endmacro %}
+
+
+{# A long key as people can tell it from its neighbours: its beginning and its end. #}
+{% macro short_key(key) -%}
+    case when length({{ key }}) > 12 then left({{ key }}, 4) || '…' || right({{ key }}, 4) else {{ key }} end
+{%- endmacro %}
+
+
+{# A course key as people say it: course and run where it has the usual form. #}
+{% macro short_course(course_key) -%}
+    coalesce(array_to_string(({{ course_parts(course_key) }})[2:3], ' '), {{ course_key }})
+{%- endmacro %}

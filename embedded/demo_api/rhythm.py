@@ -4,6 +4,8 @@ The school lives by Moscow time, taken as UTC+3 in every year. All shares are in
 of adults who study beside their work: evenings, Sundays before a deadline, little in January's holidays.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import date
@@ -68,12 +70,12 @@ _EARLY_BIRD = _inverse(_HOURS_OF_EARLY_BIRD)
 WEEK_MASKS = _week_masks()
 """FINENESS ways to spread a week's work: the weekdays a learner studies on as bits, the lowest is Monday."""
 
-_HOLIDAYS = {(2, 23): 0.75, (3, 8): 0.75, (5, 1): 0.7, (5, 9): 0.7, (6, 12): 0.75, (11, 4): 0.75}
-_HOLIDAYS |= {(1, day): 0.42 for day in range(1, 9)} | {(5, day): 0.85 for day in range(2, 9)}
+_HOLIDAYS = {(2, 23): 0.88, (3, 8): 0.88, (5, 1): 0.85, (5, 9): 0.85, (6, 12): 0.88, (11, 4): 0.88}
+_HOLIDAYS |= {(1, day): 0.44 for day in range(1, 9)} | {(5, day): 0.95 for day in range(2, 9)}
 _HOLIDAYS |= {(12, day): 0.85 for day in range(18, 30)} | {(12, 30): 0.75, (12, 31): 0.65}
 # Deadlines come every second week. So a day differs from the same weekday a week before anyway, and what is usual is
 # broad enough for holidays and seasons: none of them may make a day suspect (`marts.daily_verdicts`).
-_WEEK_BETWEEN_DEADLINES = 0.76
+_WEEK_BETWEEN_DEADLINES = 0.7
 _SEASONS = {6: 0.96, 7: 0.92, 8: 0.9, 9: 0.95, 12: 0.93}
 
 
@@ -89,7 +91,7 @@ def start_of_session(weekday: int, early_bird: bool, u: float) -> int:
 def presence(day: int) -> float:
     """The share of those who meant to study on a day (a date's ordinal) and do: holidays, seasons, chance."""
     when = date.fromordinal(day)
-    chance = 0.9 + 0.1 * ((day * 0.7548776662466927) % 1.0)
+    chance = 0.95 + 0.05 * ((day * 0.7548776662466927) % 1.0)
     pace = 1.0 if (day - 1) // 7 % 2 else _WEEK_BETWEEN_DEADLINES
     return pace * _HOLIDAYS.get((when.month, when.day), 1.0) * _SEASONS.get(when.month, 1.0) * chance
 

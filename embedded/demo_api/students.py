@@ -12,15 +12,7 @@ from struct import Struct
 from typing import NamedTuple
 
 from embedded.demo_api.courses import Run, Task, runs_on
-from embedded.demo_api.rhythm import (
-    FINENESS,
-    HOUR,
-    SECOND,
-    WEEK_MASKS,
-    midnight,
-    presence,
-    start_of_session,
-)
+from embedded.demo_api.rhythm import FINENESS, HOUR, SECOND, WEEK_MASKS, midnight, presence, start_of_session
 
 LONGEST_SESSION = 2 * HOUR
 RUN = 'null, "attempt_type": "run", "created_at": "'

@@ -2,8 +2,7 @@
 
 Everything is kept in `STATE_DIR/postgres`: `18/` (the data, by major version), `run/` (the socket),
 `password` (for tools that connect to 127.0.0.1), `port`, `start.log`. The account that starts it connects
-through the socket as the role `grader` without a password. For root the server runs as another account,
-inside the same folders.
+through the socket as the role `grader` without a password. For root the server runs as another account.
 """
 
 from embedded.postgres.binaries import psql_binary

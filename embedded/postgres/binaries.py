@@ -152,7 +152,5 @@ def _shared_copy(installation: Installation, parent: Path) -> Installation:
 def _files(place: Path) -> list[str]:
     """The path and size in bytes of each file of the wheel in a folder, without what no server needs."""
     files = [path for name in _WHEEL for path in (place / name).rglob("*") if path.is_file()]
-    names = {path: path.relative_to(place) for path in files}
-    return sorted(
-        f"{name} {path.stat().st_size}" for path, name in names.items() if not set(_NOT_COPIED) & set(name.parts)
-    )
+    kept = [path for path in files if not set(_NOT_COPIED) & set(path.relative_to(place).parts)]
+    return sorted(f"{path.relative_to(place)} {path.stat().st_size}" for path in kept)

@@ -42,11 +42,9 @@ def make_data_folder(installation: Installation, account: Account, data: Path, s
     new = data.with_name(f"new-{data.name}")
     make_private_folder(new, account)
     # The builtin provider came with 17: the same collation on every machine.
-    locale = (
-        ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        if installation.major >= 17
-        else ["--locale=C.UTF-8"]
-    )
+    locale = ["--locale=C.UTF-8"]
+    if installation.major >= 17:
+        locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     command = [
         installation.programs / "initdb",
         f"--pgdata={name_inside(new)}",

@@ -37,9 +37,7 @@ class Home:
 
     def create(self, account: Account) -> None:
         """Make the folders that are missing; those that exist keep their permissions."""
-        if not self.state_dir.exists():
-            self.state_dir.parent.mkdir(parents=True, exist_ok=True)
-            self.state_dir.mkdir(mode=0o700, exist_ok=True)
+        self.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.path, self.sockets):
             make_private_folder(folder, account)
 

@@ -34,7 +34,6 @@ class TransactionLostError(psycopg2.InternalError):
             "What was built before a commit is visible; nothing more is published. Remove that statement, "
             "or the package that sends it, then run again."
         )
-        self.node = node
 
 
 class Cursor(cursor):

@@ -1,4 +1,4 @@
-"""`make roles`: SQL for three least-privilege roles, for a DBA to read and run."""
+"""`make roles`: SQL for least-privilege roles, for a DBA to read and run."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration.errors import EXIT_DONE, StageError
 
-ROLES = ("grader_loader", "grader_transformer", "grader_reporter")
+ROLES = ("grader_loader", "grader_transformer", "grader_reporter", "grader_learners")
 TEMPLATE = Path(__file__).with_name("roles.sql")
 
 

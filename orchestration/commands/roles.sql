@@ -1,4 +1,5 @@
--- Three roles for the grader ELT in the database {database}, each with no more than its stage needs.
+-- Three roles for the grader ELT in the database {database}, each with no more than its stage needs, and one for
+-- those who may see single learners.
 -- Running this again only adds what is missing.
 --
 -- They cannot log in; accounts do, as members. An account for one stage takes on its role with each connection,
@@ -8,6 +9,8 @@
 --   create role elt_build login password '…' in role grader_transformer;       -- make build
 --   alter role elt_build in database {database} set role = grader_transformer;
 --   create role elt_report login password '…' in role grader_reporter;         -- make deliver, dashboards, people
+-- Who helps learners reads the schema `learners` as well:
+--   grant grader_learners to elt_report;
 -- An account for all stages (make run) is a member of all three; run this again after it was made.
 --   create role elt login password '…' in role grader_loader, grader_transformer, grader_reporter;
 
@@ -15,7 +18,7 @@ do $$
 declare
     name text;
 begin
-    foreach name in array array['grader_loader', 'grader_transformer', 'grader_reporter'] loop
+    foreach name in array array['grader_loader', 'grader_transformer', 'grader_reporter', 'grader_learners'] loop
         if not exists (select from pg_roles where rolname = name) then
             execute format('create role %I nologin', name);
         end if;
@@ -23,22 +26,28 @@ begin
 end
 $$;
 
-grant connect on database {database} to grader_loader, grader_transformer, grader_reporter;
+grant connect on database {database} to grader_loader, grader_transformer, grader_reporter, grader_learners;
 
 create schema if not exists raw;
 create schema if not exists staging;
 create schema if not exists marts;
+create schema if not exists learners;
 
 -- The loader makes and writes the tables of `raw` and sees nothing else.
 grant usage, create on schema raw to grader_loader;
 
--- The transformer reads `raw`, and makes and writes `staging` and `marts`; dbt prepares changes in temporary tables.
+-- The transformer reads `raw`, and makes and writes the other schemas; dbt prepares changes in temporary tables.
 grant temporary on database {database} to grader_transformer;
 grant usage on schema raw to grader_transformer;
-grant usage, create on schema staging, marts to grader_transformer;
+grant usage, create on schema staging, marts, learners to grader_transformer;
 
--- The reporter reads `marts`.
+-- The reporter reads `marts`. Three of them hold rows of single learners: `make metrics` needs two. To keep them from
+-- the reporter, revoke them after the first run:
+--   revoke select on marts.attempts, marts.rejected_attempts, marts.learner_tasks from grader_reporter;
 grant usage on schema marts to grader_reporter;
+
+-- Who may see single learners reads `learners`.
+grant usage on schema learners to grader_learners;
 
 -- What earlier runs have made is handed over. For that, run this as a superuser, or as its owner and a member of
 -- the roles.
@@ -53,7 +62,7 @@ begin
         from pg_class as relation
         inner join pg_namespace as space on relation.relnamespace = space.oid
         inner join pg_roles as owner on relation.relowner = owner.oid
-        where space.nspname in ('raw', 'staging', 'marts')
+        where space.nspname in ('raw', 'staging', 'marts', 'learners')
             and relation.relkind in ('r', 'p', 'v', 'm')
             and owner.rolname not in ('grader_loader', 'grader_transformer')
     loop
@@ -76,6 +85,7 @@ $$;
 -- The next role may read what is there, and what is made later by the role itself or an account that is its member.
 grant select on all tables in schema raw to grader_transformer;
 grant select on all tables in schema marts to grader_reporter;
+grant select on all tables in schema learners to grader_learners;
 do $$
 declare
     made record;
@@ -88,7 +98,8 @@ begin
         cross join (
             values
                 ('raw', 'grader_loader', 'grader_transformer'),
-                ('marts', 'grader_transformer', 'grader_reporter')
+                ('marts', 'grader_transformer', 'grader_reporter'),
+                ('learners', 'grader_transformer', 'grader_learners')
         ) as hand_over (space, role, reader)
         where not makers.rolsuper
             and pg_has_role(makers.oid, hand_over.role, 'member')

@@ -18,10 +18,10 @@ from orchestration.summary import LoadCounts
 MAX_RECEIPTS = 4_000
 """Newest loads shown: more than ten years of one a day, and far from any spreadsheet's limits."""
 
-RECEIPTS = sql.SQL(
-    "select _dlt_load_id, loaded_at, fetched, accepted, repeated, rejected, rejected_by_reason"
-    " from marts.load_receipts order by loaded_at desc, _dlt_load_id desc limit {}"
-).format(sql.Literal(MAX_RECEIPTS))
+RECEIPTS = f"""
+    select _dlt_load_id, loaded_at, fetched, accepted, repeated, rejected, rejected_by_reason
+    from marts.load_receipts order by loaded_at desc, _dlt_load_id desc limit {MAX_RECEIPTS}
+"""  # noqa: S608
 # dbt writes its descriptions into the warehouse as comments (persist_docs).
 COMMENTS = """
     select relation.relname, attribute.attname, col_description(relation.oid, attribute.attnum)

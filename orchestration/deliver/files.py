@@ -14,7 +14,6 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     A process killed meanwhile leaves `.<name>.new` beside it, which the next write uses again.
     Raises DeliveryError when the folder can't be made or written; then `path` is as it was.
     """
-    problem: OSError
     temporary = path.with_name(f".{path.name}.new")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -30,8 +29,8 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             raise
         return
     except OSError as caught:
-        problem = caught
-    raise DeliveryError(f"cannot write {path}: {problem.strerror or problem}")
+        problem = caught.strerror or str(caught)
+    raise DeliveryError(f"cannot write {path}: {problem}")
 
 
 def check_writable(folder: Path, what: str) -> None:

@@ -1,5 +1,7 @@
 """The warnings that must stand beside the figures wherever they are shown."""
 
+from datetime import date
+
 from orchestration.deliver import words
 from orchestration.deliver.figures import Figures
 from orchestration.summary import DayVerdict, RunSummary
@@ -18,7 +20,7 @@ def notices(figures: Figures, summary: RunSummary) -> tuple[str, ...]:
         found.append(_unusual(summary.verdict))
     last = figures.last_full_day
     if last is not None and not last.values["attempts"]:
-        found.append(_no_attempts(figures))
+        found.append(_no_attempts(figures, last.date))
     return tuple(found)
 
 
@@ -37,10 +39,8 @@ def _unusual(verdict: DayVerdict) -> str:
     return f"{text} Look into it before relying on the day's figures." if verdict.is_suspect else text
 
 
-def _no_attempts(figures: Figures) -> str:
+def _no_attempts(figures: Figures, last: date) -> str:
     """About a last full day without attempts: the whole source may have fallen silent."""
-    last = figures.as_of_day
-    assert last is not None
     text = f"There were no attempts on {words.day(last)}, the last full day."
     active = max((day.date for day in figures.days if day.values["attempts"]), default=None)
     if active is not None and active < last and figures.loaded_at is not None:

@@ -102,6 +102,8 @@ def start(order: dict[str, Any]) -> int:
         logging.getLogger().handlers.clear()
         os.environ.clear()
         os.environ.update(order["environment"])
+        # dbt's static parser computes in threads, which a fork doesn't take along.
+        os.environ["DBT_STATIC_PARSER"] = "false"
         if order["small_loads"]:
             # A load for nearly every slice, so that there is much to kill in between.
             vars(pipeline)["Pace"] = partial(pipeline.Pace, batch_bytes=1, batch_seconds=0)

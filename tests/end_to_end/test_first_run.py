@@ -32,7 +32,7 @@ COLUMNS = [
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """A clone in which `make run` was typed once, with nothing configured but how much is made up."""
     clone = make_clone(tmp_path_factory.mktemp("demo") / "my clone")
-    clone.settings["DEMO_SCALE"] = "0.1"
+    clone.settings["DEMO_SCALE"] = "0.3"
     try:
         done = clone.make("run")
         assert done.returncode == 0, done.stderr + done.stdout
@@ -173,7 +173,7 @@ def test_an_analyst_types_dbt(demo: Clone, demo_warehouse: Warehouse) -> None:
         assert done.returncode == 0, done.stdout
     schemas = "select nspname from pg_namespace where nspname like 'dev%' order by 1"
     own = [name for (name,) in rows(demo_warehouse, schemas)]
-    assert [name.rsplit("_", 1)[1] for name in own] == ["marts", "staging"]
+    assert [name.rsplit("_", 1)[1] for name in own] == ["learners", "marts", "staging"]
     counts = [rows(demo_warehouse, f"select count(*) from {schema}.attempts") for schema in ("marts", own[0])]
     assert counts[0] == counts[1]
     assert rows(demo_warehouse, files) == before

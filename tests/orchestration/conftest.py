@@ -20,7 +20,7 @@ from orchestration.build.dbt import Build
 from orchestration.deliver.figures import Figures
 from orchestration.deliver.sheet.tables import Tables
 from orchestration.settings import Settings, read_settings
-from orchestration.summary import Delivery, LoadCounts, TestCounts
+from orchestration.summary import DayVerdict, Delivery, LoadCounts, TestCounts
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days, make_receipts
 
 KEY = "k3y-of-the-client"
@@ -79,6 +79,7 @@ class Parties:
     sheet_error: Exception | None = None
     mail_error: Exception | None = None
     loaded: bool = True
+    verdict: DayVerdict | None = DayVerdict(LAST_DAY, "normal")
     figures: Figures = field(
         default_factory=lambda: Figures(MOSCOW, make_days(60), make_receipts(5), as_of_day=LAST_DAY)
     )
@@ -160,6 +161,7 @@ def parties(monkeypatch: pytest.MonkeyPatch) -> Parties:
         "read_figures": fake.read_figures,
         "Dbt": lambda *_: fake,
         "receipts.of_loads": fake.of_loads,
+        "verdict.of_last_full_day": lambda _: fake.verdict,
         "raw.is_there": lambda _: fake.loaded,
         "raw.coverage": lambda _: [Window(NOW - timedelta(days=3), NOW - timedelta(days=2))],
         "wiring.open_api": open_api,

@@ -17,7 +17,9 @@ from ingestion.warehouse import Warehouse
 from orchestration.deliver import DeliveryError
 from orchestration.errors import LockedError, StageError
 from orchestration.settings import SECRETS, Settings
+from orchestration.summary import DayVerdict
 from tests.orchestration.conftest import KEY, PASSWORD, Parties
+from tests.orchestration.deliver.conftest import LAST_DAY
 
 LOCK = "orchestration.__main__.lock.pipeline_lock"
 
@@ -63,6 +65,38 @@ def test_each_stage_alone(command: Callable[..., int], parties: Parties, name: s
     assert command(name) == 0
     done = (len(parties.work_dirs), len(parties.full_refreshes), len(parties.mails))
     assert done == tuple(int(name == stage) for stage in ("ingest", "build", "deliver"))
+
+
+@pytest.mark.parametrize("name", ["run", "build", "deliver"])
+def test_5_when_the_last_full_day_is_suspect(
+    command: Callable[..., int], parties: Parties, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    parties.verdict = DayVerdict(LAST_DAY, "suspect", ("attempts 12 (usually 2,900 to 3,150)",))
+    assert command(name) == 5
+    screen = capsys.readouterr().out
+    assert "SUSPECT" in screen
+    assert "attempts 12 (usually 2,900 to 3,150)" in screen
+    assert "All done: " not in screen
+    # All is published and delivered nevertheless.
+    assert len(parties.sheets) == len(parties.mails) == int(name != "build")
+    for mail in parties.mails:
+        assert "CHECK THE DAY" in mail["Subject"]
+        assert "attempts 12 (usually 2,900 to 3,150)" in str(mail.get_body(("plain",)))
+
+
+def test_an_unusual_day_ends_with_0_and_says_so(
+    command: Callable[..., int], parties: Parties, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parties.verdict = DayVerdict(LAST_DAY, "unusual", ("success rate 41.0% (usually 55.0% to 65.0%)",))
+    assert command("run") == 0
+    assert "not as usual" in capsys.readouterr().out
+    assert "an unusual day" in parties.mails[0]["Subject"]
+
+
+def test_a_failed_delivery_comes_before_a_suspect_day(command: Callable[..., int], parties: Parties) -> None:
+    parties.verdict = DayVerdict(LAST_DAY, "suspect")
+    parties.mail_error = DeliveryError("refused")
+    assert command("run") == 3
 
 
 def test_1_when_a_stage_fails(

@@ -56,10 +56,9 @@ class SmtpServer:
         return ", ".join(self._mail.recipients)
 
     def send(self, message: EmailMessage) -> Delivery:
-        """Hand the message over; recipients that the server refuses are logged.
+        """Hand the message over. Raises DeliveryError if nobody will get it.
 
-        A server that asks for patience before the mail's text went out is tried again, also for
-        single recipients. Raises DeliveryError if nobody will get the mail.
+        A server that asks for patience before the mail's text went out is tried again.
         """
         mail = addressed(message, self._mail.sender, self._mail.recipients)
         sending = _Sending([bare_address(recipient) for recipient in self._mail.recipients])
@@ -74,31 +73,27 @@ class SmtpServer:
         if not sending.sent:
             refused = "; ".join(f"{recipient}: {reason}" for recipient, reason in sending.refused.items())
             raise DeliveryError(f"the mail was not sent: {problem or f'every recipient was refused: {refused}'}")
-        detail = f"sent to {', '.join(sending.sent)}"
-        if missed:
-            detail += f"; refused: {', '.join(missed)}"
-        return Delivery(self.name, True, self.target, f"{detail} by {self._where}")
+        refused = f"; refused: {', '.join(missed)}" if missed else ""
+        detail = f"sent to {', '.join(sending.sent)}{refused} by {self._where}"
+        return Delivery(self.name, True, self.target, detail)
 
     def check(self) -> str:
         try:
-            self._talk(self._greet)
+            self._talk(lambda server: self._expect("NOOP", server.noop()))
             return f"{self._where} takes mail for {self.target}"
         except TryFailed as failure:
             problem = str(failure)
         raise DeliveryError(problem)
 
-    def _greet(self, server: smtplib.SMTP) -> None:
-        code, answer = server.noop()
-        if code != 250:
-            raise self._refusal("NOOP", code, answer)
+    def _expect(self, stage: str, answer: tuple[int, bytes]) -> None:
+        if answer[0] != 250:
+            raise self._refusal(stage, *answer)
 
     def _send(self, mail: EmailMessage, sending: _Sending) -> None:
         later: dict[str, str] = {}
 
         def hand_over(server: smtplib.SMTP) -> None:
-            code, answer = server.mail(bare_address(self._mail.sender))
-            if code != 250:
-                raise self._refusal("MAIL FROM", code, answer)
+            self._expect("MAIL FROM", server.mail(bare_address(self._mail.sender)))
             accepted: list[str] = []
             for recipient in sending.waiting:
                 code, answer = server.rcpt(recipient)

@@ -140,8 +140,7 @@ def _read(api: SpreadsheetApi, tables: Tables, sheets: dict[str, Sheet]) -> dict
 class ServiceAccount(Credentials):
     """A service account that asks for a token and for nothing else.
 
-    google-auth's own `before_request` also starts a thread that looks up regional limits at another
-    of Google's addresses: of no use to spreadsheets, and past any proxy.
+    google-auth's own `before_request` also looks up regional limits elsewhere, past any proxy.
     """
 
     def before_request(self, request: Any, method: str, url: str, headers: Any) -> None:

@@ -13,15 +13,7 @@ from typing import Any
 from gspread.utils import convert_hex_to_colors_dict as to_rgb
 
 from orchestration.deliver.columns import Kind
-from orchestration.deliver.sheet.tables import (
-    HEADER_FILL,
-    HEADER_TEXT,
-    NUMBER_FORMATS,
-    SHADES,
-    Cell,
-    Chart,
-    Table,
-)
+from orchestration.deliver.sheet.tables import HEADER_FILL, HEADER_TEXT, NUMBER_FORMATS, SHADES, Cell, Chart, Table
 
 Request = dict[str, Any]
 
@@ -36,20 +28,7 @@ _ROWS_AHEAD = 1_000
 _FIRST_COLUMNS = 26
 _BEFORE_CHART = 3  # columns between the table and the chart, for what people add
 _CHART_IDS = 72_000_000
-_TYPES: dict[Kind, str] = {
-    "date": "DATE",
-    "time": "DATE_TIME",
-    "count": "NUMBER",
-    "decimal": "NUMBER",
-    "share": "PERCENT",
-    "text": "TEXT",
-}
-
-
-HEADER = {
-    "backgroundColor": to_rgb(HEADER_FILL),
-    "textFormat": {"bold": True, "foregroundColor": to_rgb(HEADER_TEXT)},
-}
+_TYPES: dict[Kind, str] = {"date": "DATE", "time": "DATE_TIME", "share": "PERCENT", "text": "TEXT"}
 
 
 @dataclass(frozen=True)
@@ -146,7 +125,9 @@ def look(table: Table, sheet: Sheet) -> list[Request]:
     if not sheet.frozen:
         requests.append(_properties(sheet.id, {"frozenRowCount": 1}))
         requests += _formats(table, sheet.id, 0) + _widths(table, sheet.id)
-        requests.append(_paint(_area(sheet.id, 0, len(table.columns), 0, endRowIndex=1), HEADER))
+        header = {"bold": True, "foregroundColor": to_rgb(HEADER_TEXT)}
+        painted = {"backgroundColor": to_rgb(HEADER_FILL), "textFormat": header}
+        requests.append(_paint(_area(sheet.id, 0, len(table.columns), 0, endRowIndex=1), painted))
         requests += _colours(table, sheet.id)
     if table.chart:
         requests += _chart(table, table.chart, sheet)
@@ -189,7 +170,7 @@ def _formats(table: Table, sheet_id: int, first_row: int) -> list[Request]:
     right = {"horizontalAlignment": "RIGHT"}
     requests = []
     for index, column in enumerate(table.columns):
-        number_format = {"type": _TYPES[column.kind], "pattern": NUMBER_FORMATS[column.kind]}
+        number_format = {"type": _TYPES.get(column.kind, "NUMBER"), "pattern": NUMBER_FORMATS[column.kind]}
         look = {"numberFormat": number_format, **(left if column.left else right)}
         requests.append(_paint(_area(sheet_id, index, first_row=first_row), look))
     return requests

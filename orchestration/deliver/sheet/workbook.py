@@ -1,16 +1,15 @@
 """A workbook file that stands in for the Google spreadsheet: same worksheets, formats and chart.
 
-The file is opened and only the program's own cells are rewritten. What openpyxl does not know
-(shapes, text boxes) does not survive in a file that people drew in; cells, formulas, notes, charts
-and pictures do.
+The file is opened and only the program's own cells are rewritten. People's cells, formulas, notes,
+charts and pictures survive that; what openpyxl does not know (shapes, text boxes) does not.
 """
 
 import logging
 import os
-import zipfile
 from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
@@ -21,27 +20,10 @@ from orchestration.deliver import DeliveryError
 from orchestration.deliver.columns import Column
 from orchestration.deliver.files import check_writable, write_whole
 from orchestration.deliver.sheet.tables import NUMBER_FORMATS, Cell, Table, Tables
-from orchestration.deliver.sheet.workbook_look import (
-    LEFT,
-    draw_chart,
-    format_new,
-    has_its_chart,
-    is_formatted,
-)
+from orchestration.deliver.sheet.workbook_look import LEFT, draw_chart, format_new, has_its_chart, is_formatted
 from orchestration.summary import Delivery
 
 log = logging.getLogger(__name__)
-
-# What openpyxl raises for files that are no workbooks.
-UNREADABLE = (
-    InvalidFileException,
-    zipfile.BadZipFile,
-    OSError,
-    KeyError,
-    ValueError,
-    TypeError,
-    SyntaxError,
-)
 
 
 class Workbook:
@@ -77,7 +59,8 @@ class Workbook:
             return _empty()
         except PermissionError as error:
             reason = error.strerror
-        except UNREADABLE as error:
+        # What openpyxl raises for files that are no workbooks.
+        except (InvalidFileException, BadZipFile, OSError, KeyError, ValueError, TypeError, SyntaxError) as error:
             return self._set_aside(error)
         raise DeliveryError(f"cannot read {self._path}: {reason}")
 

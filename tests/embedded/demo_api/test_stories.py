@@ -20,10 +20,11 @@ from tests.embedded.demo_api.school import UTC, created_at, params, reasons
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 DAY = timedelta(days=1)
-# A working day, a Saturday, a Sunday, 29 February, the ends of a year, days of 23 and 25 hours in Moscow and Berlin.
+# A working day, a Saturday, a Sunday, 29 February, the ends of a year, days of 23 and 25 hours in Moscow and Berlin;
+# the last two are the least usual days of twenty years.
 DATES = [
     *("2026-11-17", "2026-11-14", "2026-11-15", "2024-02-29", "2025-12-31", "2026-01-01", "2026-01-05"),
-    *("2010-03-28", "2010-10-31", "2026-03-29", "2026-10-25"),
+    *("2010-03-28", "2010-10-31", "2026-03-29", "2026-10-25", "2030-04-19", "2032-01-02"),
 ]
 on_any_date = pytest.mark.parametrize("last_day", [date.fromisoformat(text) for text in DATES], ids=str)
 

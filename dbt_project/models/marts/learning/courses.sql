@@ -27,6 +27,12 @@ learner_tasks as (
 
 ),
 
+names as (
+
+    select * from {{ ref('names') }}
+
+),
+
 learners as (
 
     select
@@ -66,6 +72,7 @@ select
     ({{ course_parts('learners.course_key') }})[1] as organisation,
     ({{ course_parts('learners.course_key') }})[2] as course,
     ({{ course_parts('learners.course_key') }})[3] as run,
+    coalesce(names.title, {{ short_course('learners.course_key') }}) as title,
     learners.learners,
     learners.learners_active_7d,
     learners.learners_active_28d,
@@ -91,3 +98,5 @@ select
 from learners
 
 inner join pairs on learners.course_key = pairs.course_key
+
+left join names on learners.course_key = names.key

@@ -15,6 +15,12 @@ with learner_tasks as (
 
 ),
 
+names as (
+
+    select * from {{ ref('names') }}
+
+),
+
 discrimination as (
 
     select * from {{ ref('int_task_discrimination') }}
@@ -58,6 +64,7 @@ select
     counts.task_id,
     counts.course_key,
     counts.block_id,
+    coalesce(names.title, {{ short_key('coalesce(counts.block_id, counts.task_id)') }}) as title,
     counts.lms_url,
     counts.learners,
     counts.attempts,
@@ -90,3 +97,5 @@ select
 from counts
 
 left join discrimination on counts.task_id = discrimination.task_id
+
+left join names on counts.task_id = names.key
