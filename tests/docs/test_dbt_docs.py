@@ -179,9 +179,7 @@ def test_every_model_tests_its_key(project: Project) -> None:
         for node in project.manifest["nodes"].values()
         if node["resource_type"] == "test" and (node.get("test_metadata") or {}).get("name") in KEY_TESTS
     }
-    assert {name for name in tested if name.startswith("model.")} == {
-        node["unique_id"] for node in _relations(project)
-    }
+    assert {name for name in tested if name.startswith("model.")} == {node["unique_id"] for node in _relations(project)}
 
 
 def test_every_exposure_names_its_owner_and_together_they_name_what_is_read(project: Project) -> None:
