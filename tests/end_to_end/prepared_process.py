@@ -35,7 +35,7 @@ import orchestration.deliver.sheet.workbook  # noqa: F401
 from ingestion import pipeline
 from ingestion.api import Api, Patience
 from ingestion.warehouse import Warehouse
-from orchestration import wiring
+from orchestration import settings
 from orchestration.__main__ import main
 from orchestration.build.dbt import Dbt
 from orchestration.run import Run
@@ -45,10 +45,8 @@ POLL_SECONDS = 0.005
 
 def parse_project() -> None:
     """Parse the project and read it again, as a command does after the first; dbt compiles its own code meanwhile."""
-    settings = {name: os.environ[f"POSTGRES_{name}"] for name in ("HOST", "PORT", "DB", "USER", "PASSWORD")}
-    warehouse = Warehouse(
-        settings["HOST"], int(settings["PORT"]), settings["DB"], settings["USER"], settings["PASSWORD"]
-    )
+    host, port, *others = (os.environ[f"POSTGRES_{name}"] for name in ("HOST", "PORT", "DB", "USER", "PASSWORD"))
+    warehouse = Warehouse(host, int(port), *others)
     # As a command does, for what it writes.
     os.umask(0o077)
     for _ in range(2):
@@ -108,7 +106,7 @@ def start(order: dict[str, Any]) -> int:
             # A load for nearly every slice, so that there is much to kill in between.
             vars(pipeline)["Pace"] = partial(pipeline.Pace, batch_bytes=1, batch_seconds=0)
         if order["patience"]:
-            vars(wiring)["Api"] = partial(Api, patience=Patience(**order["patience"]))
+            vars(settings)["Api"] = partial(Api, patience=Patience(**order["patience"]))
         if order["clock"]:
             set_clock(order["clock"])
         code = main(order["arguments"])

@@ -80,6 +80,26 @@ def test_runs_import_the_tasks_of_earlier_ones(sixty_days: Warehouse) -> None:
     assert rows(sixty_days, f"{imported} and organisation = 'DemoAcademy' and course = 'PYB-2.0'")[0][0] >= 20
 
 
+def test_the_figures_of_a_fixed_date_never_change(sixty_days: Warehouse) -> None:
+    """Literal figures: whoever changes a definition, a parser or the demo sees it here."""
+    day = """
+        select attempts, runs, submits, correct_submits, round(success_rate, 6)::text, unique_users,
+            users_without_correct, round(avg_attempts_to_first_correct, 6)::text, new_users, unique_users_7d,
+            unique_users_30d
+        from marts.daily_metrics where activity_date = %s
+    """
+    assert rows(sixty_days, day, LAST_DAY) == []
+    assert rows(sixty_days, day, LAST_DAY - 30 * DAY) == []
+    drills = """
+        select learners, attempts, graded_submits, correct_submits, learners_stuck, learners_at_risk,
+            learners_dormant, round(learner_hours_lost_28d, 6)::text, round(first_submit_success, 6)::text
+        from marts.courses where course_key = %s
+    """
+    assert rows(sixty_days, drills, stories.COURSE_KEY) == []
+    verdicts = "select metric, value::float8, round(expected, 6)::text, verdict from marts.daily_verdicts"
+    assert rows(sixty_days, f"{verdicts} where activity_date = %s order by metric", LAST_DAY) == []
+
+
 def test_no_figure_of_the_last_full_day_is_suspect(sixty_days: Warehouse) -> None:
     verdicts = "select verdict from marts.daily_verdicts where activity_date = %s and metric <> 'rejected_share'"
     found = [verdict for (verdict,) in rows(sixty_days, verdicts, LAST_DAY)]
