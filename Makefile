@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics check docs db db-stop psql roles test test-fast lint format bench torture audit lock clean
+.PHONY: help run ingest build deliver metrics query check docs db db-stop psql roles test test-fast lint format bench torture audit lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -26,6 +26,10 @@ deliver: $(BIN)/dbt ## write the spreadsheet and send the mail from the marts (W
 
 metrics: $(BIN)/dbt ## the metrics of a window: START= END= (JSON=1 for one JSON object)
 	@$(ELT) metrics $(WINDOW) $(if $(JSON),--json)
+
+query: $(BIN)/dbt ## metrics over any period, course, task: METRICS= BY= (CSV=1 or CSV=file; ARGS=; alone lists them)
+	@$(ELT) query $(if $(METRICS),--metrics "$(METRICS)") $(if $(BY),--group-by "$(BY)" --order "$(BY)") \
+		$(if $(CSV),--csv "$(if $(filter 1,$(CSV)),/dev/stdout,$(CSV))") $(ARGS)
 
 check: $(BIN)/dbt ## verify the settings and reach every outside party, changing nothing
 	@$(ELT) check

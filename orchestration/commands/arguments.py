@@ -14,6 +14,7 @@ COMMANDS = {
     "build": "build and test the models with dbt",
     "deliver": "write the spreadsheet and send the mail",
     "metrics": "the metrics of a window",
+    "query": "metrics by the semantic layer",
     "check": "verify the settings and reach every outside party, changing nothing",
     "docs": "build the dbt docs site and serve it",
     "roles": "SQL for least-privilege roles",
@@ -46,10 +47,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
     added["docs"].add_argument("--no-serve", action="store_true", help="only write the files")
     added["docs"].add_argument("--port", type=_port, default=8080, help="where to serve on loopback")
-    added["psql"].add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to psql")
-    if arguments[:1] == ["psql"] and arguments[1:2] not in (["--"], ["--help"]):
-        # argparse would take psql's own options for bad ones of ours.
-        arguments = ["psql", "--", *arguments[1:]]
+    for name, program in (("psql", "psql"), ("query", "mf query")):
+        added[name].add_argument("arguments", nargs=argparse.REMAINDER, help=f"passed on to {program}")
+        if arguments[:1] == [name] and arguments[1:2] not in (["--"], ["--help"]):
+            # argparse would take the program's own options for bad ones of ours.
+            arguments = [name, "--", *arguments[1:]]
     return parser.parse_args(arguments)
 
 

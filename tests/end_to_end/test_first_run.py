@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import email
 import email.policy
 import json
 import os
+import pickle
 import re
 import stat
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import openpyxl
@@ -159,6 +162,34 @@ def test_metrics_of_a_local_day_are_the_marts(demo: Clone, demo_warehouse: Wareh
     )
     table = demo.make("metrics", f"START={start}", f"END={end}")
     assert f"{found['attempts']:,}" in table.stdout
+
+
+class Planted:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_query_groups_metrics_by_any_key(demo: Clone, demo_warehouse: Warehouse, tmp_path: Path) -> None:
+    # A file that MetricFlow would load from the folder for temporary files, where anybody may have put it.
+    (tmp_path / "update_checker_cache.pkl").write_bytes(pickle.dumps(Planted(tmp_path / "loaded")))
+    words = ("METRICS=attempts,success_rate", "BY=attempt_type")
+    done = demo.make("-s", "query", *words, "CSV=1", TMPDIR=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (tmp_path / "loaded").exists()
+    answers = csv.DictReader(done.stdout.splitlines())
+    expected = "select attempt_type, avg(is_correct::int)::float8, count(*) from marts.attempts group by 1 order by 1"
+    assert [(row["attempt_type"], float(row["success_rate"] or "nan"), int(row["attempts"])) for row in answers] == [
+        (kind, pytest.approx(float("nan") if rate is None else rate, nan_ok=True), count)
+        for kind, rate, count in rows(demo_warehouse, expected)
+    ]
+    assert "success_rate" in demo.make("query").stdout
+    failed = demo.elt("query", "--metrics", "sucess_rate")
+    assert (failed.returncode, "success_rate" in failed.stdout) == (1, True)
 
 
 def test_an_analyst_types_dbt(demo: Clone, demo_warehouse: Warehouse) -> None:
