@@ -24,7 +24,7 @@ from orchestration.settings import SECRETS, Settings, read_settings
 logger = logging.getLogger(__name__)
 
 PIPELINE = ("run", "ingest", "build", "deliver")
-WITH_DBT = ("run", "build", "metrics", "query", "docs")
+WITH_DBT = ("run", "build", "metrics", "query", "docs", "lineage")
 
 
 def main(argv: list[str]) -> int:
@@ -125,6 +125,8 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             return query(settings, [argument for argument in options.arguments if argument != "--"])
         case "docs":
             return local.docs(settings, not options.no_serve, options.port)
+        case "lineage":
+            return local.lineage(settings, not options.no_serve, options.port)
         case "roles":
             return roles(wiring.open_warehouse(settings), options.apply)
     assert window is not None, "only `metrics` is left, and it needs a window"

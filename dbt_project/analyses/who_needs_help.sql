@@ -16,11 +16,11 @@ with stuck as (
 select
     stuck.user_id,
     learner_courses.course_key,
-    array_to_string(learner_courses.reasons, ', ') as reasons,
     stuck.block_id,
     stuck.graded_submits as wrong_submits,
+    stuck.last_attempt_at,
     round(stuck.active_seconds / 60) as minutes,
-    stuck.last_attempt_at
+    array_to_string(learner_courses.reasons, ', ') as reasons
 
 from stuck
 
