@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics check docs db db-stop psql roles test test-fast lint format bench torture audit lock clean
+.PHONY: help run ingest build deliver metrics query check docs lineage db db-stop psql roles test test-fast lint format bench torture audit lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -27,11 +27,18 @@ deliver: $(BIN)/dbt ## write the spreadsheet and send the mail from the marts (W
 metrics: $(BIN)/dbt ## the metrics of a window: START= END= (JSON=1 for one JSON object)
 	@$(ELT) metrics $(WINDOW) $(if $(JSON),--json)
 
+query: $(BIN)/dbt ## metrics by period, course, task: METRICS= BY= (CSV=1 or a file; ARGS=; alone: a list)
+	@$(ELT) query $(if $(METRICS),--metrics "$(METRICS)") $(if $(BY),--group-by "$(BY)" --order "$(BY)") \
+		$(if $(CSV),--csv "$(if $(filter 1,$(CSV)),/dev/stdout,$(CSV))") $(ARGS)
+
 check: $(BIN)/dbt ## verify the settings and reach every outside party, changing nothing
 	@$(ELT) check
 
 docs: $(BIN)/dbt ## build the docs site into out/docs.html and serve it (PORT=8080, SERVE=0)
 	@$(ELT) docs $(if $(PORT),--port $(PORT)) $(if $(filter 0,$(SERVE)),--no-serve)
+
+lineage: $(BIN)/dbt .venv/lineage/bin/dbdocs ## build the ERD and the lineage of columns into out/lineage and serve it (PORT=8080, SERVE=0)
+	@$(ELT) lineage $(if $(PORT),--port $(PORT)) $(if $(filter 0,$(SERVE)),--no-serve)
 
 db: $(BIN)/dbt ## start the embedded PostgreSQL and say how to connect
 	@$(ELT) db
@@ -75,7 +82,7 @@ audit: $(BIN)/pytest ## look for known vulnerabilities in the pinned packages
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
 
 lock: ## pin versions and hashes from requirements*.in (UPGRADE=1 for the newest; needs uv)
-	@for name in requirements requirements-dev requirements-bench requirements-uv; do \
+	@for name in requirements requirements-dev requirements-bench requirements-lineage requirements-uv; do \
 		uv pip compile -q $(if $(UPGRADE),--upgrade) --no-strip-extras --universal --generate-hashes --python-version 3.10 \
 			--no-header --no-annotate -o $$name.txt $$name.in || exit 1; \
 	done
@@ -94,3 +101,7 @@ $(BIN)/dbt: requirements.txt orchestration/build/dbt.sh
 $(BIN)/pytest: requirements-dev.txt $(BIN)/dbt
 	@$(BIN)/python install.py requirements-dev.txt
 	@touch $(BIN)/pytest
+
+.venv/lineage/bin/dbdocs: requirements-lineage.txt $(BIN)/dbt
+	@$(BIN)/python install.py --target .venv/lineage requirements-lineage.txt
+	@touch $@

@@ -1,12 +1,13 @@
 """Install pinned packages into the virtual environment .venv, which is made if need be.
 
-`python install.py requirements.txt …`, called by the Makefile; needs nothing but Python. uv does the work, because it
-is many times as fast as pip: the one on PATH, otherwise the one pinned in requirements-uv.txt, which pip fetches. When
-uv can't be had for this machine, or fails, pip installs the packages.
+`python install.py [--target FOLDER] requirements.txt …`, called by the Makefile; needs nothing but Python. uv does the
+work, because it is many times as fast as pip: the one on PATH, otherwise the one pinned in requirements-uv.txt, which
+pip fetches. When uv can't be had for this machine, or fails, pip installs the packages.
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
 import os
 import shutil
@@ -36,25 +37,34 @@ _UV_VARIABLES = {
 }
 
 
-def main(requirements: Sequence[str]) -> int:
-    """Install the packages that these files of the repository's root pin; returns the exit code."""
+def main(arguments: Sequence[str]) -> int:
+    """Install the packages that files of the repository's root pin; returns the exit code.
+
+    With a target they go to that folder, for a program that needs other versions than the product does.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--target", help="a folder to install into instead of the virtual environment")
+    parser.add_argument("requirements", nargs="+")
+    options = parser.parse_args(arguments)
     if not os.access(PYTHON, os.X_OK):
         _say("making the virtual environment .venv")
         # Without pip, which takes several seconds and is needed only where uv can't be had.
         if not _run([sys.executable, "-m", "venv", "--without-pip", str(VENV)]):
             return 1
-    _say(f"installing the packages of {', '.join(requirements)}")
-    files = [word for path in requirements for word in ("-r", path)]
-    return 0 if _install_by_uv(files) or _install_by_pip(files) else 1
+    _say(f"installing the packages of {', '.join(options.requirements)}")
+    words = [word for path in options.requirements for word in ("-r", path)]
+    if options.target:
+        words += ["--target", options.target]
+    return 0 if _install_by_uv(words) or _install_by_pip(words) else 1
 
 
-def _install_by_uv(files: Sequence[str]) -> bool:
+def _install_by_uv(words: Sequence[str]) -> bool:
     uv = shutil.which("uv") or _fetch_uv()
     if uv is None:
         _say("uv can't be had here: pip installs them, which takes longer")
         return False
     settings = pip_settings()
-    command = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", str(PYTHON), *files]
+    command = [uv, "pip", "install", "--quiet", "--require-hashes", "--python", str(PYTHON), *words]
     if settings.get("no-index", "").lower() in ("1", "true", "yes", "on"):
         command.append("--no-index")
     done = _run(command, {**uv_variables(settings), **os.environ})
@@ -84,14 +94,14 @@ def _fetch_uv() -> str | None:
     return str(uv)
 
 
-def _install_by_pip(files: Sequence[str]) -> bool:
+def _install_by_pip(words: Sequence[str]) -> bool:
     if not _has_pip(PYTHON) and not _add_pip():
         _say(
             f"Neither uv nor pip can be had: {sys.executable} lacks ensurepip. Install uv, or what completes Python's "
             "venv on your system (python3-venv on Debian and Ubuntu)."
         )
         return False
-    return _run([PYTHON, *_PIP_INSTALL, *files])
+    return _run([PYTHON, *_PIP_INSTALL, *words])
 
 
 def _python_with_pip() -> Path | None:

@@ -14,6 +14,7 @@ from orchestration import lock, wiring
 from orchestration.commands import arguments, local, screen
 from orchestration.commands.check import check
 from orchestration.commands.metrics import metrics
+from orchestration.commands.query import query
 from orchestration.commands.roles import roles
 from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, GraderError
 from orchestration.logs import Tail, configure
@@ -23,7 +24,7 @@ from orchestration.settings import SECRETS, Settings, read_settings
 logger = logging.getLogger(__name__)
 
 PIPELINE = ("run", "ingest", "build", "deliver")
-WITH_DBT = ("run", "build", "metrics", "docs")
+WITH_DBT = ("run", "build", "metrics", "query", "docs", "lineage")
 
 
 def main(argv: list[str]) -> int:
@@ -120,8 +121,12 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             return local.stop_database(settings)
         case "psql":
             return local.psql(settings, options.arguments)
+        case "query":
+            return query(settings, [argument for argument in options.arguments if argument != "--"])
         case "docs":
             return local.docs(settings, not options.no_serve, options.port)
+        case "lineage":
+            return local.lineage(settings, not options.no_serve, options.port)
         case "roles":
             return roles(wiring.open_warehouse(settings), options.apply)
     assert window is not None, "only `metrics` is left, and it needs a window"

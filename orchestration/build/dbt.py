@@ -135,14 +135,12 @@ class Dbt:
         if reason:
             logger.info("build: rebuilding from raw: %s", reason)
             arguments.append("--full-refresh")
-        manifest = self._invoke(["parse", "--no-write-json"])
-        if not manifest.success:
-            raise StageError(f"dbt could not read the project: {_cause(manifest)}")
-        _refuse_hooks_outside(manifest.result)
+        manifest = self.parse("--no-write-json")
+        _refuse_hooks_outside(manifest)
         published = "Nothing was published"
         try:
             with one_transaction(self.warehouse) as session:
-                build = self._build(arguments, manifest.result, session)
+                build = self._build(arguments, manifest, session)
                 failures = stored_failures(session, build.results) if build.failures else []
                 if not build.failures:
                     before_publishing()
@@ -171,6 +169,13 @@ class Dbt:
         if not build.failures and not (result.success and session.can_publish):
             raise StageError(f"dbt did not build everything: {_cause(result)}. Nothing was published.")
         return build
+
+    def parse(self, *options: str) -> Any:
+        """dbt's manifest of the project; also written to `target_path`. Raises StageError."""
+        result = self._invoke(["parse", *options])
+        if not result.success:
+            raise StageError(f"dbt could not read the project: {_cause(result)}")
+        return result.result
 
     def compile_inline(self, sql: str) -> str:
         """Compile Jinja SQL against the project and return plain SQL. Raises StageError."""

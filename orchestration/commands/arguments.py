@@ -14,8 +14,10 @@ COMMANDS = {
     "build": "build and test the models with dbt",
     "deliver": "write the spreadsheet and send the mail",
     "metrics": "the metrics of a window",
+    "query": "metrics by the semantic layer",
     "check": "verify the settings and reach every outside party, changing nothing",
     "docs": "build the dbt docs site and serve it",
+    "lineage": "build the site with the ERD and the lineage of columns and serve it",
     "roles": "SQL for least-privilege roles",
     "db": "start the embedded PostgreSQL and say how to connect",
     "db-stop": "stop the embedded PostgreSQL",
@@ -44,12 +46,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     added["build"].add_argument("--full-refresh", action="store_true", help="rebuild every model from raw")
     added["metrics"].add_argument("--json", action="store_true", help="print one JSON object")
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
-    added["docs"].add_argument("--no-serve", action="store_true", help="only write the files")
-    added["docs"].add_argument("--port", type=_port, default=8080, help="where to serve on loopback")
-    added["psql"].add_argument("arguments", nargs=argparse.REMAINDER, help="passed on to psql")
-    if arguments[:1] == ["psql"] and arguments[1:2] not in (["--"], ["--help"]):
-        # argparse would take psql's own options for bad ones of ours.
-        arguments = ["psql", "--", *arguments[1:]]
+    for name in ("docs", "lineage"):
+        added[name].add_argument("--no-serve", action="store_true", help="only write the files")
+        added[name].add_argument("--port", type=_port, default=8080, help="where to serve on loopback")
+    for name, program in (("psql", "psql"), ("query", "mf query")):
+        added[name].add_argument("arguments", nargs=argparse.REMAINDER, help=f"passed on to {program}")
+        if arguments[:1] == [name] and arguments[1:2] not in (["--"], ["--help"]):
+            # argparse would take the program's own options for bad ones of ours.
+            arguments = [name, "--", *arguments[1:]]
     return parser.parse_args(arguments)
 
 

@@ -3,9 +3,12 @@
 import contextlib
 import functools
 import http.server
+import json
 import os
 import shutil
+import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from orchestration.build.dbt import Dbt
 from orchestration.deliver import DeliveryError
 from orchestration.deliver.files import write_whole
 from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, StageError
-from orchestration.settings import Settings
+from orchestration.settings import ROOT, Settings
 
 
 def start_database(settings: Settings) -> int:
@@ -77,15 +80,53 @@ def docs(settings: Settings, serve: bool, port: int) -> int:
     except DeliveryError as error:
         raise StageError(f"{error}. Set OUT_DIR to a folder of your own.") from None
     print(f"The docs site is in {target}.", flush=True)
-    return _serve(target, port) if serve else EXIT_DONE
+    return _serve("docs", functools.partial(_OnePage, page=target), port) if serve else EXIT_DONE
 
 
-def _serve(page: Path, port: int) -> int:
+def lineage(settings: Settings, serve: bool, port: int) -> int:
+    """Build dbdocs' site, with an ERD and the lineage of columns, and serve it. Raises StageError, WarehouseError."""
+    warehouse = wiring.open_warehouse(settings)
+    dbt = Dbt(warehouse, settings.report_timezone, settings.state_dir)
+    # The manifest with compiled SQL, and the catalog.
+    dbt.docs()
+    site = settings.out_dir.absolute() / "lineage"
+    config = dbt.target_path / "dbdocs.yml"
+    config.write_text(
+        json.dumps(
+            {
+                "site_name": "The grader's data",
+                "target_dir": str(dbt.target_path.absolute()),
+                "output_dir": str(site),
+                "dbterd": {"algo": "semantic", "resource_type": ["model"]},
+                "readme": "",
+                "show_about": False,
+                "show_buy_me_a_coffee": False,
+            }
+        ),
+        "utf-8",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "dbdocs", "--config", str(config.absolute()), "generate"],
+        cwd=dbt.target_path,
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT / ".venv" / "lineage")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StageError(f"dbdocs could not build the site (`make lineage` installs it): {done.stdout.strip()[-500:]}")
+    print(f"The site is in {site}.", flush=True)
+    handler = functools.partial(_Folder, directory=str(site))
+    return _serve("lineage", handler, port) if serve else EXIT_DONE
+
+
+def _serve(target: str, handler: Callable[..., http.server.BaseHTTPRequestHandler], port: int) -> int:
     try:
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), functools.partial(_OnePage, page=page))
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     except OSError as error:
         problem = f"It cannot be served on port {port}: {error.strerror}."
-        print(f"{problem} Choose another: make docs PORT=8081", file=sys.stderr)
+        print(f"{problem} Choose another: make {target} PORT=8081", file=sys.stderr)
         return EXIT_STAGE_FAILED
     with server:
         print(f"Serving it on http://127.0.0.1:{server.server_port}/ until Ctrl-C.", flush=True)
@@ -111,3 +152,9 @@ class _OnePage(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Say nothing: a request for the page is no news."""
+
+
+class _Folder(http.server.SimpleHTTPRequestHandler):
+    """Answers requests with the files of a folder."""
+
+    log_message = _OnePage.log_message

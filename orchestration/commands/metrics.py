@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from psycopg2.extensions import cursor as Cursor
+
 from ingestion.warehouse import Warehouse
 from ingestion.windows import Window
 from orchestration import wiring
@@ -29,11 +31,7 @@ def period_metrics(dbt: Dbt, warehouse: Warehouse, window: Window) -> dict[str, 
     start, end = (instant.isoformat(sep=" ") for instant in (window.start, window.end))
     sql = dbt.compile_inline(f"{{{{ period_metrics('{start}', '{end}') }}}}")
     with warehouse.session() as cursor:
-        cursor.execute("select to_regclass('marts.attempts')")
-        if cursor.fetchone() == (None,):
-            raise StageError(
-                f"The marts of {warehouse.label} are not built yet: run `make run` (or `make build`) first."
-            )
+        assert_built(cursor, warehouse)
         cursor.execute(sql)
         [row] = cursor.fetchall()
         names = [column.name for column in cursor.description or ()]
@@ -41,3 +39,10 @@ def period_metrics(dbt: Dbt, warehouse: Warehouse, window: Window) -> dict[str, 
         name: value if value is None or isinstance(value, int) else float(value)
         for name, value in zip(names, row, strict=True)
     }
+
+
+def assert_built(cursor: Cursor, warehouse: Warehouse) -> None:
+    """Raise StageError when the marts are not built yet."""
+    cursor.execute("select to_regclass('marts.attempts')")
+    if cursor.fetchone() == (None,):
+        raise StageError(f"The marts of {warehouse.label} are not built yet: run `make run` (or `make build`) first.")

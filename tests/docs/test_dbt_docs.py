@@ -62,7 +62,7 @@ class Project:
     def columns(self) -> dict[tuple[str, str], dict[str, str]]:
         """The columns that each relation has in the warehouse, with their types as PostgreSQL calls them."""
         found: dict[tuple[str, str], dict[str, str]] = {}
-        for schema, table, column, type_name in self._query(
+        for schema, table, column, type_name in self.rows(
             """
             select relation.relnamespace::regnamespace::text, relation.relname, attname, atttypid::regtype::text
             from pg_catalog.pg_attribute
@@ -75,9 +75,10 @@ class Project:
 
     def type_name(self, name: str) -> str:
         """PostgreSQL's own name of a type: `timestamp with time zone` for `timestamptz`."""
-        return str(self._query(f"select '{name}'::regtype::text")[0][0])
+        return str(self.rows(f"select '{name}'::regtype::text")[0][0])
 
-    def _query(self, statement: str) -> list[tuple[Any, ...]]:
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """What a query finds in the warehouse."""
         with closing(self.warehouse.connect()) as connection, connection.cursor() as cursor:
             cursor.execute(statement)
             return list(cursor.fetchall())
@@ -246,6 +247,13 @@ def test_the_home_page_explains_every_mart_and_every_reason(project: Project) ->
         "compile", "--inline", "{{ rejection_rules() | map('first') | join(' ') }}"
     ).compiled.values()
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == ["not_an_object", *reasons.split()]
+
+
+def test_every_analysis_runs(project: Project) -> None:
+    compiled = project.run("compile", "--select", "path:analyses").compiled
+    assert len(compiled) == len(list((PROJECT / "analyses").glob("*.sql"))) > 10
+    for query in compiled.values():
+        project.rows(query)
 
 
 def _models(project: Project) -> list[dict[str, Any]]:

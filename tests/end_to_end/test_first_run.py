@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import email
 import email.policy
 import json
 import os
+import pickle
 import re
 import stat
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import openpyxl
@@ -161,6 +164,33 @@ def test_metrics_of_a_local_day_are_the_marts(demo: Clone, demo_warehouse: Wareh
     assert f"{found['attempts']:,}" in table.stdout
 
 
+class Planted:
+    """What makes a folder when it is unpickled."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_a_query_groups_metrics_by_any_key(demo: Clone, demo_warehouse: Warehouse, tmp_path: Path) -> None:
+    # A file that MetricFlow would load from the folder for temporary files, where anybody may have put it.
+    (tmp_path / "update_checker_cache.pkl").write_bytes(pickle.dumps(Planted(tmp_path / "loaded")))
+    words = ("METRICS=attempts,success_rate", "BY=attempt_type")
+    done = demo.make("-s", "query", *words, "CSV=1", TMPDIR=str(tmp_path))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert not (tmp_path / "loaded").exists()
+    answers = csv.DictReader(done.stdout.splitlines())
+    expected = "select attempt_type, avg(is_correct::int)::float8, count(*) from marts.attempts group by 1 order by 1"
+    for answer, (kind, rate, count) in zip(answers, rows(demo_warehouse, expected), strict=True):
+        assert (answer["attempt_type"], int(answer["attempts"])) == (kind, count)
+        assert answer["success_rate"] == "" if rate is None else float(answer["success_rate"]) == pytest.approx(rate)
+    assert "success_rate" in demo.make("query").stdout
+    failed = demo.elt("query", "--metrics", "sucess_rate")
+    assert (failed.returncode, "success_rate" in failed.stdout) == (1, True)
+
+
 def test_an_analyst_types_dbt(demo: Clone, demo_warehouse: Warehouse) -> None:
     show = demo.dbt("show", "--select", "daily_metrics", "--limit", "1")
     assert show.returncode == 0, show.stdout
@@ -185,6 +215,17 @@ def test_the_docs_site_is_one_file(demo: Clone) -> None:
     page = (demo.path / "out" / "docs.html").read_text("utf-8")
     for name in ("daily_metrics", "learner_tasks", "exposure", "__overview__"):
         assert name in page
+
+
+def test_the_lineage_has_columns_and_an_erd(demo: Clone) -> None:
+    done = demo.make("lineage", "SERVE=0")
+    assert done.returncode == 0, done.stdout + done.stderr
+    site = json.loads((demo.path / "out" / "lineage" / "dbdocs-data.json").read_text("utf-8"))
+    (demo.path / "out" / "lineage" / "index.html").stat()
+    model = "model.grader.{}".format
+    assert site["columnLineage"]["model.grader.learner_tasks.lost_seconds"]
+    edges = {(edge["from_id"], edge["to_id"]) for edge in site["erd"]["edges"]}
+    assert {(model("attempts"), model("courses")), (model("learner_tasks"), model("tasks"))} <= edges
 
 
 def test_psql_and_db_stop(demo: Clone) -> None:
