@@ -16,6 +16,7 @@ import pytest
 
 from embedded import postgres
 from ingestion.warehouse import Warehouse
+from tests.core_project import leave_out_analytics
 from tests.end_to_end.clone import make_clone
 from tests.end_to_end.commands import PreparedProcess
 
@@ -104,10 +105,12 @@ def temporary_database(server: Warehouse) -> Iterator[Warehouse]:
 @pytest.fixture(scope="session")
 def prepared(server: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreparedProcess]:
     """A clone in which commands start at once, with its database; a worker's tests share it and
-    reset it.
+    reset it. It has the core of the dbt project only.
     """
     warehouse = replace(server, dbname=f"commands_{secrets.token_hex(6)}")
-    prepared = PreparedProcess(make_clone(tmp_path_factory.mktemp("prepared") / "a clone"), server, warehouse)
+    clone = make_clone(tmp_path_factory.mktemp("prepared") / "a clone")
+    leave_out_analytics(clone.path / "dbt_project")
+    prepared = PreparedProcess(clone, server, warehouse)
     try:
         yield prepared
     finally:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from dbt_common.behavior_flags import BehaviorFlagRendered
 
 from ingestion.warehouse import Warehouse
+from orchestration.build import dbt as build_dbt
+from tests.core_project import leave_out_analytics
 from tests.dbt_project.warehouse import Models
 
 pytest.register_assert_rewrite("tests.dbt_project.compare", "tests.dbt_project.compare_analytics")
+FULL_PROJECT = build_dbt.PROJECT
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -27,21 +32,55 @@ def _known_source() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def _models(server: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
-    # dbt reads the whole project anew for every other database: one for all tests saves a second
-    # each.
+def _core_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = tmp_path_factory.mktemp("core") / "dbt_project"
+    shutil.copytree(FULL_PROJECT, project, ignore=shutil.ignore_patterns("target", "logs", ".*"))
+    leave_out_analytics(project)
+    return project
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _core_only(_core_project: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build_dbt, "PROJECT", _core_project)
+        yield
+
+
+@contextmanager
+def _database(server: Warehouse, state_dir: Path) -> Iterator[Models]:
     name = f"models_{secrets.token_hex(6)}"
     with closing(server.connect()) as connection:
         connection.autocommit = True
         connection.cursor().execute(f"create database {name} template template0")
         try:
-            yield Models(replace(server, dbname=name), tmp_path_factory.mktemp("state"))
+            yield Models(replace(server, dbname=name), state_dir)
         finally:
             connection.cursor().execute(f"drop database {name} with (force)")
 
 
+# dbt reads the whole project anew for every other database: one for all tests saves a second each.
+@pytest.fixture(scope="session")
+def _models(server: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
+    with _database(server, tmp_path_factory.mktemp("state")) as models:
+        yield models
+
+
+@pytest.fixture(scope="session")
+def _all_models(server: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
+    with _database(server, tmp_path_factory.mktemp("state")) as models:
+        yield models
+
+
 @pytest.fixture
 def models(_models: Models) -> Models:
-    """An empty warehouse and dbt on it."""
+    """An empty warehouse and dbt on it, with the core of the project."""
     _models.reset()
     return _models
+
+
+@pytest.fixture
+def all_models(_all_models: Models, monkeypatch: pytest.MonkeyPatch) -> Models:
+    """An empty warehouse and dbt on it, with the whole project."""
+    monkeypatch.setattr(build_dbt, "PROJECT", FULL_PROJECT)
+    _all_models.reset()
+    return _all_models

@@ -28,6 +28,11 @@ _ZONES = ("Europe/Moscow", "America/New_York", "Asia/Kolkata", "Pacific/Auckland
 _FIRST_DAYS = (date(2024, 4, 3), date(2024, 8, 15), date(2023, 12, 30))
 
 
+@pytest.fixture
+def models(all_models: Models) -> Models:
+    return all_models
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", range(3 * EFFORT))
 def test_a_school_equals_the_oracle_and_a_full_refresh(models: Models, seed: int) -> None:
@@ -41,13 +46,13 @@ def test_a_school_equals_the_oracle_and_a_full_refresh(models: Models, seed: int
         _build(models, oracle)
     # Neither another build of the same nor a rebuild changes anything.
     kept = _marts(models)
-    for full_refresh in (False, True):
+    for full_refresh in (False, True) if seed == 0 else (True,):
         _build(models, oracle, full_refresh)
         for name, rows in _marts(models).items():
             assert rows == kept[name], name
 
 
-@pytest.mark.parametrize("seed", range(100, 100 + 2 * EFFORT))
+@pytest.mark.parametrize("seed", range(100, 100 + EFFORT))
 def test_awkward_records_equal_the_oracle_in_another_zone_too(models: Models, seed: int) -> None:
     grader = Grader(seed, datetime(2024, 11, 20, 9, 30, tzinfo=timezone.utc))
     oracle = Oracle()

@@ -16,6 +16,11 @@ FETCHED_AT = datetime(2024, 5, 20, 3, tzinfo=timezone.utc)
 LEARNERS, TASKS, DAYS = 60, 60, 90
 
 
+@pytest.fixture
+def models(all_models: Models) -> Models:
+    return all_models
+
+
 def runs(learner: int, task: int, day: datetime, count: int) -> Iterator[dict[str, object]]:
     for number in range(count):
         yield {

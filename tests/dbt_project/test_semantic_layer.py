@@ -30,6 +30,11 @@ NO_METRICS = {"record_no", "is_complete", "is_small"}
 OTHERWISE = {"course_daily_metrics": {"new_users"}}
 
 
+@pytest.fixture
+def models(all_models: Models) -> Models:
+    return all_models
+
+
 @pytest.fixture(autouse=True)
 def _as_it_was() -> Iterator[None]:
     """`mf` takes over the process: its environment and its log."""

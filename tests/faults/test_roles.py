@@ -102,7 +102,6 @@ def test_each_stage_with_an_account_of_its_own(office: Office, tally: Tally) -> 
         report: (
             "select 1 from raw.attempts",
             "select 1 from staging.stg_grader__attempts",
-            "select 1 from learners.learner_courses",
             "select 1 from learners.excluded_learners",
             "update marts.attempts set is_correct = true",
             "delete from marts.daily_metrics",
@@ -118,8 +117,8 @@ def test_each_stage_with_an_account_of_its_own(office: Office, tally: Tally) -> 
         assert done == []
     assert allowed(report, "select 1 from marts.daily_metrics")
     helper = office.account("helper", "grader_learners")
-    assert allowed(helper, "select 1 from learners.learner_courses")
-    assert not allowed(helper, "delete from learners.learner_courses")
+    assert allowed(helper, "select 1 from learners.excluded_learners")
+    assert not allowed(helper, "delete from learners.excluded_learners")
 
 
 def test_one_account_for_all_stages_and_others_who_read(office: Office) -> None:
