@@ -31,6 +31,7 @@ def main() -> int:
             print(error, file=sys.stderr)
             return getattr(error, "exit_code", EXIT_STAGE_FAILED)
         _defer_to_production(settings.state_dir / "dbt")
+        _clone_only_models()
     from dbt.cli.main import cli
 
     cli(prog_name="dbt")
@@ -54,6 +55,12 @@ def _defer_to_production(state: Path) -> None:
     if (state / "manifest.json").exists():
         os.environ.setdefault("DBT_DEFER", "true")
         os.environ.setdefault("DBT_DEFER_STATE", str(state))
+
+
+def _clone_only_models() -> None:
+    """Leave seeds and snapshots out of `dbt clone`, which makes views: dbt can't load into those."""
+    if sys.argv[1:2] == ["clone"]:
+        os.environ.setdefault("DBT_EXCLUDE_RESOURCE_TYPES", "seed snapshot")
 
 
 if __name__ == "__main__":

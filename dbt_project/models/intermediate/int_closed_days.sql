@@ -1,6 +1,18 @@
 {#- The figures of the days that are over: what the snapshot keeps of each build. -#}
 {{ config(materialized='ephemeral') }}
 
+with daily_metrics as (
+
+    select * from {{ ref('daily_metrics') }}
+
+),
+
+as_of as (
+
+    select * from {{ ref('as_of') }}
+
+)
+
 select
     daily_metrics.activity_date,
     daily_metrics.attempts,
@@ -19,6 +31,6 @@ select
     -- the instant of this build, the same in all of it; dbt keeps its instants without a zone
     now() at time zone 'UTC' as built_at
 
-from {{ ref('daily_metrics') }} as daily_metrics
+from daily_metrics
 
-inner join {{ ref('as_of') }} as as_of on daily_metrics.activity_date <= as_of.as_of_day
+inner join as_of on daily_metrics.activity_date <= as_of.as_of_day

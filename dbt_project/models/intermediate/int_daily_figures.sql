@@ -1,7 +1,13 @@
 {#- What is judged of each day up to the last full one, a row for each day and figure. -#}
 {{ config(materialized='ephemeral') }}
 
-with as_of as (
+with load_receipts as (
+
+    select * from {{ ref('load_receipts') }}
+
+),
+
+as_of as (
 
     select * from {{ ref('as_of') }}
 
@@ -66,7 +72,7 @@ rejections as (
 
     from loads
 
-    inner join {{ ref('load_receipts') }} as load_receipts on loads._dlt_load_id = load_receipts._dlt_load_id
+    inner join load_receipts on loads._dlt_load_id = load_receipts._dlt_load_id
 
     group by loads.activity_date
 

@@ -9,23 +9,35 @@ with as_of as (
 
 learner_course_days as (
 
-    select
-        learner_course_days.*,
-        as_of.as_of_day
-
-    from {{ ref('int_learner_course_days') }} as learner_course_days
-
-    cross join as_of
+    select * from {{ ref('int_learner_course_days') }}
 
 ),
 
 learner_tasks as (
 
+    select * from {{ ref('learner_tasks') }}
+
+),
+
+dated_days as (
+
+    select
+        learner_course_days.*,
+        as_of.as_of_day
+
+    from learner_course_days
+
+    cross join as_of
+
+),
+
+dated_tasks as (
+
     select
         learner_tasks.*,
         as_of.as_of_day
 
-    from {{ ref('learner_tasks') }} as learner_tasks
+    from learner_tasks
 
     cross join as_of
 
@@ -43,7 +55,7 @@ days as (
         coalesce(sum(graded_submits) filter (where activity_date >= as_of_day - 6), 0)::bigint as graded_submits_7d,
         bool_or(activity_date between as_of_day - 13 and as_of_day - 7) as was_active_before
 
-    from learner_course_days
+    from dated_days
 
     group by user_id, course_key
 
@@ -60,7 +72,7 @@ pairs as (
         count(*) filter (where {{ is_stuck('as_of_day') }}) as tasks_stuck,
         count(*) filter (where first_correct_date >= as_of_day - 6) as tasks_solved_7d
 
-    from learner_tasks
+    from dated_tasks
 
     group by user_id, {{ course('course_key') }}
 

@@ -4,7 +4,19 @@
 -#}
 {{ config(materialized='ephemeral') }}
 
-with day_learner_tasks as (
+with as_of as (
+
+    select * from {{ ref('as_of') }}
+
+),
+
+learner_tasks as (
+
+    select * from {{ ref('learner_tasks') }}
+
+),
+
+day_learner_tasks as (
 
     select * from {{ ref('int_day_learner_tasks') }}
 
@@ -17,9 +29,9 @@ first_verdicts as (
         learner_tasks.task_id,
         learner_tasks.first_graded_correct::int as first_correct
 
-    from {{ ref('learner_tasks') }} as learner_tasks
+    from learner_tasks
 
-    cross join {{ ref('as_of') }} as as_of
+    cross join as_of
 
     where not learner_tasks.is_left_censored
         and {{ report_date('learner_tasks.first_graded_at') }} < as_of.as_of_day

@@ -1,7 +1,25 @@
 {#- The tasks with submits on the last full day, beside the four weeks before it. -#}
 {{ config(materialized='ephemeral') }}
 
-with as_of as (
+with day_learner_tasks as (
+
+    select * from {{ ref('int_day_learner_tasks') }}
+
+),
+
+learner_tasks as (
+
+    select * from {{ ref('learner_tasks') }}
+
+),
+
+strong_learners as (
+
+    select * from {{ ref('int_strong_learners') }}
+
+),
+
+as_of as (
 
     select * from {{ ref('as_of') }}
 
@@ -13,7 +31,7 @@ submits as (
         *,
         activity_date = (select as_of.as_of_day from as_of) as is_now
 
-    from {{ ref('attempts') }}
+    from {{ ref('attempts').render() }}
 
     where activity_date between (select as_of.as_of_day - 28 from as_of) and (select as_of.as_of_day from as_of)
         and attempt_type = 'submit'
@@ -50,9 +68,9 @@ failing as (
         day_learner_tasks.task_id,
         count(*) as solved_before_failing_now
 
-    from {{ ref('int_day_learner_tasks') }} as day_learner_tasks
+    from day_learner_tasks
 
-    inner join {{ ref('learner_tasks') }} as learner_tasks
+    inner join learner_tasks
         on day_learner_tasks.user_id = learner_tasks.user_id
         and day_learner_tasks.task_id = learner_tasks.task_id
 
@@ -77,7 +95,7 @@ rates as (
 
     left join failing on tasks.task_id = failing.task_id
 
-    left join {{ ref('int_strong_learners') }} as strong_learners on tasks.task_id = strong_learners.task_id
+    left join strong_learners on tasks.task_id = strong_learners.task_id
 
 )
 

@@ -1,4 +1,10 @@
-with load_receipts as (
+with excluded_learners as (
+
+    select * from {{ ref('excluded_learners') }}
+
+),
+
+load_receipts as (
 
     select * from {{ ref('load_receipts') }}
 
@@ -41,7 +47,7 @@ excluded as (
 
     from {{ ref('attempts') }}
 
-    where user_id in (select excluded_learners.user_id from {{ ref('excluded_learners') }} as excluded_learners)
+    where user_id in (select excluded_learners.user_id from excluded_learners)
 
 ),
 

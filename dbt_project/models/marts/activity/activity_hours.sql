@@ -16,7 +16,7 @@ attempts as (
         *,
         created_at at time zone '{{ report_timezone() }}' as local_time
 
-    from {{ ref('attempts') }}
+    from {{ ref('attempts').render() }}
 
     where activity_date between (select as_of.as_of_day - 27 from as_of) and (select as_of.as_of_day from as_of)
         and not is_excluded

@@ -16,7 +16,7 @@ attempts as (
         *,
         activity_date = (select as_of.as_of_day from as_of) as is_now
 
-    from {{ ref('attempts') }}
+    from {{ ref('attempts').render() }}
 
     where activity_date in ((select as_of.as_of_day from as_of), (select as_of.as_of_day - 7 from as_of))
         and not is_excluded

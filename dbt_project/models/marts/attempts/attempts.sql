@@ -18,7 +18,13 @@
 {%- set first_record_no = 'coalesce(known.first_record_no, corrected.first_record_no)'
     if adds_to_itself() else 'corrected.first_record_no' %}
 
-with staged as (
+with excluded_learners as (
+
+    select * from {{ ref('excluded_learners') }}
+
+),
+
+staged as (
 
     select * from {{ ref('stg_grader__attempts') }}
 
@@ -78,7 +84,7 @@ final as (
         corrected.block_id,
         {{ task_id('corrected') }} as task_id,
         corrected.user_id in (
-            select excluded_learners.user_id from {{ ref('excluded_learners') }} as excluded_learners
+            select excluded_learners.user_id from excluded_learners
         ) as is_excluded,
         {{ first_record_no }} as first_record_no,
         corrected.record_no

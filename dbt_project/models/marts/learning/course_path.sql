@@ -4,7 +4,13 @@
     indexes=[{'columns': key, 'unique': true}],
 ) }}
 
-with pairs as (
+with as_of as (
+
+    select * from {{ ref('as_of') }}
+
+),
+
+pairs as (
 
     select
         user_id,
@@ -43,7 +49,7 @@ left_tasks as (
 
     from last_tasks
 
-    cross join {{ ref('as_of') }} as as_of
+    cross join as_of
 
     where as_of.as_of_day - last_tasks.last_day >= 14
 

@@ -5,31 +5,49 @@
 
 with learner_courses as (
 
-    select
-        learner_courses.*,
-        as_of.as_of_day
-
-    from {{ ref('learner_courses') }} as learner_courses
-
-    cross join {{ ref('as_of') }} as as_of
+    select * from {{ ref('learner_courses') }}
 
 ),
 
 learner_tasks as (
 
-    select
-        learner_tasks.*,
-        as_of.as_of_day
+    select * from {{ ref('learner_tasks') }}
 
-    from {{ ref('learner_tasks') }} as learner_tasks
+),
 
-    cross join {{ ref('as_of') }} as as_of
+as_of as (
+
+    select * from {{ ref('as_of') }}
 
 ),
 
 names as (
 
     select * from {{ ref('names') }}
+
+),
+
+dated_learners as (
+
+    select
+        learner_courses.*,
+        as_of.as_of_day
+
+    from learner_courses
+
+    cross join as_of
+
+),
+
+dated_pairs as (
+
+    select
+        learner_tasks.*,
+        as_of.as_of_day
+
+    from learner_tasks
+
+    cross join as_of
 
 ),
 
@@ -47,7 +65,7 @@ learners as (
         min(first_day) as first_day,
         max(last_day) as last_day
 
-    from learner_courses
+    from dated_learners
 
     group by course_key
 
@@ -61,7 +79,7 @@ pairs as (
         {{ first_submit_success() }} as first_submit_success,
         {{ hours_lost_28d('as_of_day') }} as learner_hours_lost_28d
 
-    from learner_tasks
+    from dated_pairs
 
     group by {{ course('course_key') }}
 

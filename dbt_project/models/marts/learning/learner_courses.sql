@@ -8,7 +8,13 @@
     ],
 ) }}
 
-with learner_courses as (
+with as_of as (
+
+    select * from {{ ref('as_of') }}
+
+),
+
+learner_courses as (
 
     select * from {{ ref('int_learner_courses') }}
 
@@ -39,7 +45,7 @@ compared as (
 
     inner join courses on learner_courses.course_key = courses.course_key
 
-    cross join {{ ref('as_of') }} as as_of
+    cross join as_of
 
 ),
 

@@ -5,13 +5,13 @@
 
 with learner_tasks as (
 
-    select
-        learner_tasks.*,
-        as_of.as_of_day
+    select * from {{ ref('learner_tasks') }}
 
-    from {{ ref('learner_tasks') }} as learner_tasks
+),
 
-    cross join {{ ref('as_of') }} as as_of
+as_of as (
+
+    select * from {{ ref('as_of') }}
 
 ),
 
@@ -24,6 +24,18 @@ names as (
 discrimination as (
 
     select * from {{ ref('int_task_discrimination') }}
+
+),
+
+pairs as (
+
+    select
+        learner_tasks.*,
+        as_of.as_of_day
+
+    from learner_tasks
+
+    cross join as_of
 
 ),
 
@@ -54,7 +66,7 @@ counts as (
         min(first_attempt_at) as first_attempt_at,
         max(last_attempt_at) as last_attempt_at
 
-    from learner_tasks
+    from pairs
 
     group by task_id
 
