@@ -5,6 +5,7 @@ seconds.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,12 +20,15 @@ _COUNTED = re.compile(
 )
 
 
+_MODEL = re.compile(r'"(\w+?)__dbt_tmp')
+
+
 @contextmanager
-def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
-    """Let builds explain what they execute; the list gets the rows that each statement's steps gave
-    or dropped.
+def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
+    """Let builds explain what they execute; counts for each model the rows that its statements'
+    steps gave or dropped.
     """
-    counts: list[int] = []
+    counts: Counter[str] = Counter()
 
     class Explaining(one_transaction.Cursor):
         def execute(self, query: Any, values: Any = None) -> None:
@@ -38,7 +42,8 @@ def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
                         f"explain (analyze, timing off, format json) {statement.rstrip().rstrip(';')}"
                     )
                     (((plan,),),) = self.fetchall()
-                    counts.append(_rows(plan["Plan"]))
+                    found = _MODEL.search(statement)
+                    counts[found[1] if found else ""] += _rows(plan["Plan"])
                 else:
                     super().execute(statement)
 

@@ -24,6 +24,7 @@ import dbt.adapters.postgres  # noqa: F401 here, once, instead of in each child
 import dbt.cli.main  # noqa: F401
 import dlt  # noqa: F401
 import psycopg2  # noqa: F401
+import tenacity
 from dlt.common.storages import load_package
 from dlt.destinations import postgres  # noqa: F401
 
@@ -38,6 +39,7 @@ from ingestion.warehouse import Warehouse
 from orchestration import settings
 from orchestration.__main__ import main
 from orchestration.build.dbt import Dbt
+from orchestration.deliver import retry
 from orchestration.run import Run
 
 POLL_SECONDS = 0.005
@@ -102,6 +104,8 @@ def start(order: dict[str, Any]) -> int:
         os.environ.update(order["environment"])
         # dbt's static parser computes in threads, which a fork doesn't take along.
         os.environ["DBT_STATIC_PARSER"] = "false"
+        # A delivery that fails does so for good.
+        vars(retry)["_BACKOFF"] = tenacity.wait_none()
         if order["small_loads"]:
             # A load for nearly every slice, so that there is much to kill in between.
             vars(pipeline)["Pace"] = partial(pipeline.Pace, batch_bytes=1, batch_seconds=0)

@@ -88,16 +88,23 @@ def test_the_figures_of_a_fixed_date_never_change(sixty_days: Warehouse) -> None
             unique_users_30d
         from marts.daily_metrics where activity_date = %s
     """
-    assert rows(sixty_days, day, LAST_DAY) == []
-    assert rows(sixty_days, day, LAST_DAY - 30 * DAY) == []
+    assert rows(sixty_days, day, LAST_DAY) == [(986, 454, 532, 284, "0.534840", 176, 28, "2.948000", 29, 596, 1191)]
+    assert rows(sixty_days, day, LAST_DAY - 30 * DAY) == [
+        (678, 287, 391, 225, "0.575448", 115, 14, "2.755208", 6, 623, 1252)
+    ]
     drills = """
         select learners, attempts, graded_submits, correct_submits, learners_stuck, learners_at_risk,
             learners_dormant, round(learner_hours_lost_28d, 6)::text, round(first_submit_success, 6)::text
         from marts.courses where course_key = %s
     """
-    assert rows(sixty_days, drills, stories.COURSE_KEY) == []
-    verdicts = "select metric, value::float8, round(expected, 6)::text, verdict from marts.daily_verdicts"
-    assert rows(sixty_days, f"{verdicts} where activity_date = %s order by metric", LAST_DAY) == []
+    assert rows(sixty_days, drills, stories.COURSE_KEY) == [(83, 5227, 5107, 2280, 12, 16, 32, "23.522319", "0.587601")]
+    verdicts = "select metric, round(value, 6)::text, round(expected, 6)::text, verdict from marts.daily_verdicts"
+    assert rows(sixty_days, f"{verdicts} where activity_date = %s order by metric", LAST_DAY) == [
+        ("attempts", "986.000000", "913.000000", "normal"),
+        ("rejected_share", None, None, "no_history"),
+        ("success_rate", "0.534840", "0.568953", "normal"),
+        ("unique_users", "176.000000", "173.000000", "normal"),
+    ]
 
 
 def test_no_figure_of_the_last_full_day_is_suspect(sixty_days: Warehouse) -> None:

@@ -204,7 +204,7 @@ def test_an_analyst_types_dbt(demo: Clone, demo_warehouse: Warehouse) -> None:
     schemas = "select nspname from pg_namespace where nspname like 'dev%' order by 1"
     own = [name for (name,) in rows(demo_warehouse, schemas)]
     assert [name.rsplit("_", 1)[1] for name in own] == ["learners", "marts", "staging"]
-    counts = [rows(demo_warehouse, f"select count(*) from {schema}.attempts") for schema in ("marts", own[0])]
+    counts = [rows(demo_warehouse, f"select count(*) from {schema}.attempts") for schema in ("marts", own[1])]
     assert counts[0] == counts[1]
     assert rows(demo_warehouse, files) == before
 
