@@ -135,7 +135,7 @@ def cut_off(scene: Scene, settings: dict[str, Any]) -> list[Command]:
     scene.administer(end_all)
     ingest.wait()
     killed = scene.prepared.start("run", *WINDOW, small_loads=True, **settings)
-    assert begun(killed, "Loaded")
+    assert begun(killed, "Fetched")
     with closing(scene.warehouse.connect()) as connection, connection.cursor() as cursor:
         # The next load comes as far as its first word to the database.
         cursor.execute("lock table raw.fetches in access exclusive mode")
