@@ -67,9 +67,9 @@
     {{ counts }}.runs,
     {{ counts }}.submits,
     {{ counts }}.correct_submits,
-    {{ counts }}.correct_submits::numeric / nullif({{ counts }}.graded_submits, 0) as success_rate,
+    {{ ratio(counts ~ '.correct_submits', counts ~ '.graded_submits') }} as success_rate,
     {{ counts }}.unique_users,
-    {{ counts }}.attempts::numeric / nullif({{ counts }}.unique_users, 0) as attempts_per_user,
+    {{ ratio(counts ~ '.attempts', counts ~ '.unique_users') }} as attempts_per_user,
     {{ counts }}.users_without_correct
 {%- endmacro %}
 

@@ -37,7 +37,7 @@ final as (
 
     select
         attempts.user_id,
-        coalesce(attempts.course_key, '(no course)') as course_key,
+        {{ course('attempts.course_key') }} as course_key,
         attempts.activity_date,
         {{ learner_counts() }},
         max(attempts.record_no) as record_no
@@ -50,7 +50,7 @@ final as (
         and attempts.activity_date = changed.activity_date
     {% endif %}
 
-    group by attempts.user_id, coalesce(attempts.course_key, '(no course)'), attempts.activity_date
+    group by attempts.user_id, {{ course('attempts.course_key') }}, attempts.activity_date
 
     -- a day's rows beside each other on disk, as daily builds add them: days are what they are read
     -- by
