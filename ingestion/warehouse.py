@@ -16,6 +16,12 @@ from ingestion.errors import WarehouseError
 OLDEST_POSTGRES = 15
 
 
+def exists(cursor: Cursor, relation: str) -> bool:
+    """Whether there is a table or view of that name (`schema.name`)."""
+    cursor.execute("select to_regclass(%s) is not null", (relation,))
+    return cursor.fetchall() == [(True,)]
+
+
 @dataclass(frozen=True)
 class Warehouse:
     """A PostgreSQL database and the account to use it with.

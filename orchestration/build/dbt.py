@@ -18,10 +18,9 @@ from zoneinfo import ZoneInfo
 import psycopg2
 import yaml
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from ingestion.errors import WarehouseError
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse, exists
 from orchestration.build.one_transaction import Session, one_transaction
 from orchestration.build.samples import keep_failures, sample_rows, stored_failures
 from orchestration.errors import StageError
@@ -74,7 +73,7 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
     rules = str(yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]["rules_version"])
     learners = marts.removesuffix("marts") + "learners"
     with warehouse.session() as cursor:
-        if not _is_there(cursor, f"{marts}.load_receipts"):
+        if not exists(cursor, f"{marts}.load_receipts"):
             return NO_RECEIPTS
         # as JSON, because receipts of an earlier version may lack a column
         cursor.execute(
@@ -85,7 +84,7 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
         )
         published = cursor.fetchall()
         excluded: set[str] = set()
-        if _is_there(cursor, f"{learners}.excluded_learners"):
+        if exists(cursor, f"{learners}.excluded_learners"):
             cursor.execute(sql.SQL("select user_id from {}.excluded_learners").format(sql.Identifier(learners)))
             excluded = {user_id for (user_id,) in cursor.fetchall()}
     if any(version != rules for version, _ in published):
@@ -95,11 +94,6 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
     if excluded != _excluded_learners():
         return "the seed excluded_learners is another now"
     return None
-
-
-def _is_there(cursor: Cursor, relation: str) -> bool:
-    cursor.execute("select to_regclass(%s) is not null", (relation,))
-    return cursor.fetchall() == [(True,)]
 
 
 def _excluded_learners() -> set[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
 
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse, exists
 from ingestion.windows import Window
 from orchestration import wiring
 from orchestration.build.dbt import Dbt
@@ -43,6 +43,5 @@ def period_metrics(dbt: Dbt, warehouse: Warehouse, window: Window) -> dict[str, 
 
 def assert_built(cursor: Cursor, warehouse: Warehouse) -> None:
     """Raise StageError when the marts are not built yet."""
-    cursor.execute("select to_regclass('marts.attempts')")
-    if cursor.fetchone() == (None,):
+    if not exists(cursor, "marts.attempts"):
         raise StageError(f"The marts of {warehouse.label} are not built yet: run `make run` (or `make build`) first.")

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse, exists
 from orchestration.deliver.columns import DAILY
 from orchestration.summary import LoadCounts
 
@@ -123,8 +123,7 @@ def read_figures(warehouse: Warehouse, zone: ZoneInfo) -> Figures:
 
 
 def _rows(cursor: Cursor, relation: str, query: str | sql.Composable) -> list[tuple[Any, ...]]:
-    cursor.execute("select to_regclass(%s)", (relation,))
-    if cursor.fetchone() == (None,):
+    if not exists(cursor, relation):
         return []
     cursor.execute(query)
     return cursor.fetchall()

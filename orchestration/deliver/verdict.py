@@ -4,7 +4,7 @@ import logging
 from datetime import date
 
 from ingestion.errors import WarehouseError
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse, exists
 from orchestration.deliver import words
 from orchestration.errors import StageError
 from orchestration.summary import DayVerdict
@@ -24,9 +24,12 @@ def of_last_full_day(warehouse: Warehouse) -> DayVerdict | None:
     """The verdict on the last full day; None before there is one. Raises StageError."""
     problem = ""
     try:
-        # marts of an earlier version have none
-        there = warehouse.query("select to_regclass('marts.daily_verdicts') is not null") == [(True,)]
-        rows = warehouse.query(VERDICTS) if there else []
+        with warehouse.session() as cursor:
+            # marts of an earlier version have none
+            if not exists(cursor, "marts.daily_verdicts"):
+                return None
+            cursor.execute(VERDICTS)
+            rows = cursor.fetchall()
     except WarehouseError as error:
         problem = str(error)
     if problem:
