@@ -107,6 +107,11 @@ class RunSummary:
         return [delivery for delivery in self.deliveries if not delivery.ok]
 
     @property
+    def unusual(self) -> DayVerdict | None:
+        """The verdict on the last full day, when a figure was not as usual."""
+        return self.verdict if self.verdict and self.verdict.reasons else None
+
+    @property
     def outcome(self) -> Literal["done", "failed", "delivery failed", "suspect day"]:
         if self.failure is not None:
             return "failed"

@@ -16,8 +16,8 @@ def notices(figures: Figures, summary: RunSummary) -> tuple[str, ...]:
         found.append(MADE_UP)
     if summary.outcome == "failed":
         found.append(_outdated(figures, summary))
-    if summary.verdict and summary.verdict.reasons:
-        found.append(_unusual(summary.verdict))
+    if summary.unusual:
+        found.append(_unusual(summary.unusual))
     last = figures.last_full_day
     if last is not None and not last.values["attempts"]:
         found.append(_no_attempts(figures, last.date))

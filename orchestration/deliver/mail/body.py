@@ -91,8 +91,8 @@ def subject(figures: Figures, summary: RunSummary) -> str:
         text += ", old figures" if last else ""
     elif summary.outcome == "delivery failed":
         text = f"NOT DELIVERED: {_undelivered(summary)}"
-    elif summary.verdict and summary.verdict.reasons:
-        text = "CHECK THE DAY" if summary.verdict.is_suspect else "Done, an unusual day"
+    elif summary.unusual:
+        text = "CHECK THE DAY" if summary.unusual.is_suspect else "Done, an unusual day"
     text = f"[demo data] {text}" if summary.demo else text
     if last is None:
         text += " - no figures yet"
@@ -130,15 +130,15 @@ def _headline(summary: RunSummary) -> str:
         return "The run failed" + (f" at the stage '{summary.failed_stage}'" if summary.failed_stage else "")
     if summary.outcome == "delivery failed":
         return f"Loaded and built, but not delivered: {_undelivered(summary)}"
-    if summary.verdict and summary.verdict.reasons:
-        return f"{words.day(summary.verdict.day)} is {summary.verdict.in_words}"
+    if summary.unusual:
+        return f"{words.day(summary.unusual.day)} is {summary.unusual.in_words}"
     return "All done"
 
 
 def _tone(summary: RunSummary) -> str:
     if summary.outcome != "done":
         return "bad"
-    return "unusual" if summary.verdict and summary.verdict.reasons else "good"
+    return "unusual" if summary.unusual else "good"
 
 
 def _load(figures: Figures, summary: RunSummary) -> tuple[str, LoadCounts | None]:
