@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from dbt_common.behavior_flags import BehaviorFlagRendered
 
 from ingestion.warehouse import Warehouse
 from orchestration.build import dbt as build_dbt
+from tests.conftest import temporary_database
 from tests.core_project import leave_out_analytics
 from tests.dbt_project.warehouse import Models
 
@@ -46,29 +44,17 @@ def _core_only(_core_project: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _database(server: Warehouse, state_dir: Path) -> Iterator[Models]:
-    name = f"models_{secrets.token_hex(6)}"
-    with closing(server.connect()) as connection:
-        connection.autocommit = True
-        connection.cursor().execute(f"create database {name} template template0")
-        try:
-            yield Models(replace(server, dbname=name), state_dir)
-        finally:
-            connection.cursor().execute(f"drop database {name} with (force)")
-
-
 # dbt reads the whole project anew for every other database: one for all tests saves a second each.
 @pytest.fixture(scope="session")
 def _models(server: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
-    with _database(server, tmp_path_factory.mktemp("state")) as models:
-        yield models
+    with temporary_database(server) as warehouse:
+        yield Models(warehouse, tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture(scope="session")
 def _all_models(server: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Models]:
-    with _database(server, tmp_path_factory.mktemp("state")) as models:
-        yield models
+    with temporary_database(server) as warehouse:
+        yield Models(warehouse, tmp_path_factory.mktemp("state"))
 
 
 @pytest.fixture
