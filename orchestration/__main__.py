@@ -107,7 +107,7 @@ def _pipeline(
                 code = run.exit_code
             case "deliver":
                 code = run.deliver()
-    screen.show_summary(run.summary)
+    screen.show_summary(run.summary, run.words)
     return code
 
 

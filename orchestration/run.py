@@ -30,7 +30,7 @@ from orchestration.deliver import verdict
 from orchestration.deliver.figures import Figures, read_figures
 from orchestration.deliver.mail.message import compose
 from orchestration.deliver.sheet.tables import build_tables
-from orchestration.deliver.words import counted
+from orchestration.deliver.words import Words, counted
 from orchestration.errors import (
     EXIT_DELIVERY_FAILED,
     EXIT_DONE,
@@ -99,6 +99,7 @@ class Run:
             demo=self.settings.api is None,
             log_file=str(self.log_file),
         )
+        self.words = Words(self.settings.report_language)
         self.dbt = Dbt(self.warehouse, self.settings.report_timezone, self.settings.state_dir)
 
     def everything(self, window: Window | None) -> int:
@@ -178,9 +179,8 @@ class Run:
         """Spreadsheet and mail from the marts; returns the exit code. Raises StageError."""
         with self._stage("deliver") as words:
             figures = self._figures()
-            if figures is not None and figures.as_of_day and self.summary.verdict is None:
-                self.summary.verdict = verdict.of_last_full_day(self.warehouse)
             if figures is not None:
+                self.summary.verdict = figures.verdict
                 self._deliver_sheet(figures)
             self._deliver_mail(figures)
             words.append("; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries))
@@ -201,7 +201,7 @@ class Run:
 
     def _figures(self) -> Figures | None:
         try:
-            return read_figures(self.warehouse, self.settings.report_timezone)
+            return read_figures(self.warehouse, self.settings.report_timezone, self.settings.share_learners)
         except IngestionError as error:
             if self.summary.outcome == "failed":
                 logger.warning("the mail has no figures: %s", error)
@@ -212,7 +212,9 @@ class Run:
     def _deliver_sheet(self, figures: Figures) -> None:
         sender = wiring.table_sender(self.settings)
         docs = wiring.links(self.settings).docs or "make docs"
-        self._attempt(sender.name, sender.target, lambda: sender.deliver(build_tables(figures, self.summary, docs)))
+        self._attempt(
+            sender.name, sender.target, lambda: sender.deliver(build_tables(figures, self.summary, docs, self.words))
+        )
 
     def _deliver_mail(self, figures: Figures | None) -> None:
         self.summary.finished_at = self.now()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import MAXYEAR, date, timedelta
+from email.utils import formataddr, parseaddr
 from pathlib import Path
 from typing import Literal, TypeVar, cast
 from urllib.parse import urlsplit
@@ -38,7 +39,8 @@ MAIL = (
 )
 LOGIN = ("SMTP_USER", "SMTP_PASSWORD")
 PLACES = ("LOG_DIR", "LOG_RETENTION_DAYS", "OUT_DIR", "STATE_DIR")
-NAMES = (*API, "START_DATE", "LOOKBACK_HOURS", *POSTGRES, *GOOGLE, *MAIL, "REPORT_TIMEZONE", *PLACES)
+REPORTS = ("REPORT_TIMEZONE", "REPORT_LANGUAGE", "ALERT_TO", "ATTACH_REPORT", "SHARE_LEARNERS", "MAIL")
+NAMES = (*API, "START_DATE", "LOOKBACK_HOURS", *POSTGRES, *GOOGLE, *MAIL, *REPORTS, *PLACES)
 
 # Taken as they are, white space included.
 SECRETS = ("API_CLIENT_KEY", "POSTGRES_PASSWORD", "SMTP_PASSWORD")
@@ -50,6 +52,7 @@ OPTIONAL = {
 
 SmtpSecurity = Literal["starttls", "tls", "none"]
 SMTP_PORTS: dict[SmtpSecurity, int] = {"starttls": 587, "tls": 465, "none": 25}
+LANGUAGES = ("en", "ru")
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 LONGEST_LOOKBACK = 24 * 3660
 LAST_PORT = 65_535
@@ -76,7 +79,10 @@ class GoogleSettings:
 
 @dataclass(frozen=True)
 class MailSettings:
-    """The SMTP server and the envelope; `user` is empty for a server without AUTH."""
+    """The SMTP server and the envelope; `user` is empty for a server without AUTH.
+
+    `sender` may carry a display name.
+    """
 
     host: str
     port: int
@@ -98,6 +104,11 @@ class Settings:
     start_date: date | None
     lookback: timedelta
     report_timezone: ZoneInfo
+    report_language: str
+    alert_to: tuple[str, ...]
+    send_mail: bool
+    attach_report: bool
+    share_learners: bool
     log_dir: Path
     log_retention_days: int
     out_dir: Path
@@ -171,6 +182,12 @@ class _Reader:
             start_date=self.read("START_DATE", _day),
             lookback=self.read("LOOKBACK_HOURS", _hours, "24"),
             report_timezone=self.read("REPORT_TIMEZONE", _zone, "Europe/Moscow"),
+            report_language=self.read("REPORT_LANGUAGE", _one_of, "en", *LANGUAGES),
+            alert_to=self.read("ALERT_TO", _addresses) or (),
+            # Login shells set MAIL to a mailbox.
+            send_mail=self.values.get("MAIL") != "0",
+            attach_report=self.read("ATTACH_REPORT", _switch, "0"),
+            share_learners=self.read("SHARE_LEARNERS", _switch, "0"),
             log_dir=self.read("LOG_DIR", _folder, "logs"),
             log_retention_days=self.read("LOG_RETENTION_DAYS", _whole_number, "3", 0, 36_500),
             out_dir=self.read("OUT_DIR", _folder, "out"),
@@ -226,7 +243,7 @@ class _Reader:
         security = cast(SmtpSecurity, self.read("SMTP_SECURITY", _one_of, "starttls", *SMTP_PORTS))
         port = self.read("SMTP_PORT", _whole_number, str(SMTP_PORTS.get(security, 587)), 1, LAST_PORT)
         recipients = self.read("EMAIL_TO", _addresses)
-        sender = self.read("EMAIL_FROM", _address)
+        sender = self.read("EMAIL_FROM", _sender)
         complete = self.is_complete(MAIL, "the message file")
         self.is_complete(LOGIN, "a server without a login", optional=())
         user, password = (self.values.get(name, "") for name in LOGIN)
@@ -292,10 +309,17 @@ def _spreadsheet_id(text: str) -> str:
     return found["id"]
 
 
-def _address(text: str) -> str:
-    if not EMAIL_ADDRESS.fullmatch(text):
-        raise ValueError("an e-mail address (name@example.org)")
-    return text
+def _switch(text: str) -> bool:
+    return _one_of(text, "0", "1") == "1"
+
+
+def _sender(text: str) -> str:
+    """An address, or one with a display name: `Grader <elt@example.org>`."""
+    name, address = parseaddr(text)
+    written = text.strip() in (address, formataddr((name, address)), f"{name} <{address}>")
+    if not (written and text.isprintable() and EMAIL_ADDRESS.fullmatch(address)):
+        raise ValueError("an e-mail address (name@example.org, or Name <name@example.org>)")
+    return text.strip()
 
 
 def _addresses(text: str) -> tuple[str, ...]:

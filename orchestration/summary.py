@@ -53,25 +53,38 @@ class TestCounts:
 
 
 @dataclass(frozen=True)
+class MetricVerdict:
+    """A row of `marts.daily_verdicts`: a figure of a day, what is usual for it, and the verdict."""
+
+    metric: str
+    verdict: str
+    value: float | None
+    expected: float | None
+    low: float | None
+    high: float | None
+
+    @property
+    def is_usual(self) -> bool:
+        return self.verdict in ("normal", "no_history")
+
+
+@dataclass(frozen=True)
 class DayVerdict:
-    """Whether a day was as usual; `reasons` say in words which figures were not."""
+    """Whether a day was as usual: the worst of its figures' verdicts."""
 
     day: date
     verdict: Literal["suspect", "unusual", "normal", "no_history"]
-    reasons: tuple[str, ...] = ()
+    metrics: tuple[MetricVerdict, ...] = ()
 
     @property
     def is_suspect(self) -> bool:
         return self.verdict == "suspect"
 
     @property
-    def in_words(self) -> str:
-        return {
-            "suspect": "SUSPECT",
-            "unusual": "not as usual",
-            "normal": "as usual",
-            "no_history": "without days to compare it with",
-        }[self.verdict]
+    def out_of_band(self) -> tuple[MetricVerdict, ...]:
+        """The figures that were not as usual, the suspect ones first."""
+        found = (figure for figure in self.metrics if not figure.is_usual)
+        return tuple(sorted(found, key=lambda figure: figure.verdict != "suspect"))
 
 
 @dataclass(frozen=True)
@@ -109,7 +122,7 @@ class RunSummary:
     @property
     def unusual(self) -> DayVerdict | None:
         """The verdict on the last full day, when a figure was not as usual."""
-        return self.verdict if self.verdict and self.verdict.reasons else None
+        return self.verdict if self.verdict and self.verdict.out_of_band else None
 
     @property
     def outcome(self) -> Literal["done", "failed", "delivery failed", "suspect day"]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingestion.api import Api
 from ingestion.warehouse import Warehouse
-from orchestration.deliver.mail.body import Links
+from orchestration.deliver import Links
 from orchestration.errors import StageError
 from orchestration.settings import Settings
 
@@ -100,6 +100,17 @@ def message_sender(settings: Settings) -> SmtpServer | Outbox:
 
 def links(settings: Settings) -> Links:
     """Where readers of the deliveries find the sheet and the docs, as far as they are there."""
-    sheet, docs = table_sender(settings).target, settings.out_dir / "docs.html"
+    sheet = table_sender(settings).target
     there = settings.google is not None or Path(sheet).exists()
-    return Links(sheet=sheet if there else None, docs=str(docs) if docs.exists() else None)
+    report, docs = (str(path) if path.exists() else None for path in (report_path(settings), docs_path(settings)))
+    return Links(sheet=sheet if there else None, report=report, docs=docs)
+
+
+def report_path(settings: Settings) -> Path:
+    """Where the report page is written."""
+    return settings.out_dir / "report.html"
+
+
+def docs_path(settings: Settings) -> Path:
+    """Where `make docs` writes the documentation."""
+    return settings.out_dir / "docs.html"

@@ -10,6 +10,7 @@ from ingestion.windows import Window
 from orchestration import wiring
 from orchestration.build.dbt import Dbt
 from orchestration.commands.screen import show_metrics
+from orchestration.deliver.words import Words
 from orchestration.errors import EXIT_DONE, StageError
 from orchestration.settings import Settings
 
@@ -22,7 +23,11 @@ def metrics(settings: Settings, window: Window, as_json: bool) -> int:
     if as_json:
         print(json.dumps({"start": window.start.isoformat(), "end": window.end.isoformat(), **found}))
     else:
-        show_metrics(f"{window.start:%Y-%m-%d %H:%M:%S} to {window.end:%Y-%m-%d %H:%M:%S} UTC", found)
+        show_metrics(
+            f"{window.start:%Y-%m-%d %H:%M:%S} to {window.end:%Y-%m-%d %H:%M:%S} UTC",
+            found,
+            Words(settings.report_language),
+        )
     return EXIT_DONE
 
 

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ingestion.pipeline import Progress
-from orchestration.deliver import words
+from orchestration.deliver.words import Words
 from orchestration.summary import RunSummary
 
 OUTCOMES = {
@@ -43,7 +43,7 @@ def ingest_progress() -> Iterator[Callable[[Progress], None]]:
         yield show
 
 
-def show_summary(summary: RunSummary) -> None:
+def show_summary(summary: RunSummary, words: Words) -> None:
     """Print the last screen of a run to standard output."""
     console = Console(highlight=False, soft_wrap=True)
     outcome, style = OUTCOMES[summary.outcome]
@@ -71,9 +71,9 @@ def show_summary(summary: RunSummary) -> None:
             show(f"           {result.status}: {result.name}: {result.message}")
     if verdict := summary.verdict:
         colour = "red" if verdict.is_suspect else "yellow" if verdict.verdict == "unusual" else ""
-        show(f"  day      {words.day(verdict.day)} is {verdict.in_words}", colour)
-        for reason in verdict.reasons:
-            show(f"           {reason}")
+        show(f"  day      {words.day(verdict.day)} is {words.verdict(verdict)}", colour)
+        for figure in verdict.out_of_band:
+            show(f"           {words.reason(figure)}")
     for delivery in summary.deliveries:
         state = "" if delivery.ok else "FAILED: "
         show(f"  sent     {delivery.name}: {state}{delivery.target}: {delivery.detail}")
@@ -82,7 +82,7 @@ def show_summary(summary: RunSummary) -> None:
     show(f"  log      {summary.log_file}")
 
 
-def show_metrics(window: str, metrics: Mapping[str, Any]) -> None:
+def show_metrics(window: str, metrics: Mapping[str, Any], words: Words) -> None:
     """Print a period's metrics as a table to standard output."""
     table = Table(title=window, show_header=False)
     for name, value in metrics.items():

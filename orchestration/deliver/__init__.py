@@ -6,6 +6,8 @@ all it needs as arguments; none reads the environment. It has a `name` and a `ta
 mail, `deliver` or `send`, and `check`, which proves, changing nothing, that a delivery can work.
 """
 
+from dataclasses import dataclass
+
 from orchestration.errors import EXIT_DELIVERY_FAILED, GraderError
 
 
@@ -13,3 +15,12 @@ class DeliveryError(GraderError):
     """A delivery failed. Raised outside of `except` blocks: no other exception hangs on it."""
 
     exit_code = EXIT_DELIVERY_FAILED
+
+
+@dataclass(frozen=True)
+class Links:
+    """Where a reader finds more: addresses (http…) or paths of files, if any."""
+
+    sheet: str | None = None
+    report: str | None = None
+    docs: str | None = None

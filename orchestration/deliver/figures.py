@@ -1,7 +1,7 @@
 """What the deliveries show, read from the marts in one snapshot."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -12,8 +12,10 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from ingestion.warehouse import Warehouse, exists
-from orchestration.deliver.columns import DAILY
-from orchestration.summary import LoadCounts
+from orchestration.deliver.columns import DAILY, Number, Row
+from orchestration.deliver.queries import LEARNERS, QUERIES, Query
+from orchestration.deliver.verdict import read_verdict
+from orchestration.summary import DayVerdict, LoadCounts
 
 MAX_RECEIPTS = 4_000
 """Newest loads shown: more than ten years of one a day, and far from any spreadsheet's limits."""
@@ -27,11 +29,9 @@ COMMENTS = """
     select relation.relname, attribute.attname, col_description(relation.oid, attribute.attnum)
     from pg_class as relation
     inner join pg_attribute as attribute on relation.oid = attribute.attrelid
-    where relation.relnamespace = to_regnamespace('marts')
+    where relation.relnamespace in (to_regnamespace('marts'), to_regnamespace('learners'))
         and col_description(relation.oid, attribute.attnum) is not null
 """
-
-Number = int | float | None
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,31 @@ class Receipt:
 class Figures:
     """The marts in one snapshot. `days` oldest first, `receipts` newest first.
 
-    `as_of_day` is the last full day, as `marts.as_of` defines it. `descriptions` are the columns'.
+    `as_of_day` is the last full day, as `marts.as_of` defines it, `verdict` the one on it.
+    `descriptions` are the columns'. What the other rows are is told in `queries`.
     """
 
     zone: ZoneInfo
     days: tuple[Day, ...] = ()
     receipts: tuple[Receipt, ...] = ()
     as_of_day: date | None = None
+    verdict: DayVerdict | None = None
     descriptions: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    bands: tuple[Row, ...] = ()
+    movers: tuple[Row, ...] = ()
+    incidents: tuple[Row, ...] = ()
+    tasks: tuple[Row, ...] = ()
+    courses: tuple[Row, ...] = ()
+    weekly: tuple[Row, ...] = ()
+    monthly: tuple[Row, ...] = ()
+    course_days: tuple[Row, ...] = ()
+    course_weeks: tuple[Row, ...] = ()
+    revisions: tuple[Row, ...] = ()
+    hours: tuple[Row, ...] = ()
+    cohorts: tuple[Row, ...] = ()
+    warnings: tuple[Row, ...] = ()
+    periods: tuple[Row, ...] = ()
+    learners: tuple[Row, ...] = ()
 
     @property
     def loaded_at(self) -> datetime | None:
@@ -103,30 +120,50 @@ class Figures:
         return Day(wanted, {column.name: column.on_quiet_day for column in DAILY.columns[1:]})
 
 
-def read_figures(warehouse: Warehouse, zone: ZoneInfo) -> Figures:
+def read_figures(warehouse: Warehouse, zone: ZoneInfo, with_learners: bool = False) -> Figures:
     """Read everything in one transaction; a mart that does not exist yet counts as empty.
 
-    Raises WarehouseError.
+    Single learners are read only `with_learners`. Raises WarehouseError.
     """
     columns = sql.SQL(", ").join(map(sql.Identifier, DAILY.names))
     days = sql.SQL("select {} from marts.daily_metrics order by activity_date").format(columns)
+    queries = QUERIES | ({"learners": LEARNERS} if with_learners else {})
     with warehouse.session("grader-elt deliver") as cursor:
         cursor.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        as_of = _rows(cursor, "marts.as_of", "select as_of_day from marts.as_of")
+        as_of = _tuples(cursor, "marts.as_of", "select as_of_day from marts.as_of")
         return Figures(
             zone=zone,
-            days=tuple(_day(row) for row in _rows(cursor, "marts.daily_metrics", days)),
-            receipts=tuple(_receipt(row, zone) for row in _rows(cursor, "marts.load_receipts", RECEIPTS)),
+            days=tuple(_day(row) for row in _tuples(cursor, "marts.daily_metrics", days)),
+            receipts=tuple(_receipt(row, zone) for row in _tuples(cursor, "marts.load_receipts", RECEIPTS)),
             as_of_day=as_of[0][0] if as_of else None,
+            verdict=read_verdict(cursor),
             descriptions=_descriptions(cursor),
+            **{name: tuple(_rows(cursor, query, zone)) for name, query in queries.items()},
         )
 
 
-def _rows(cursor: Cursor, relation: str, query: str | sql.Composable) -> list[tuple[Any, ...]]:
+def _tuples(cursor: Cursor, relation: str, query: str | sql.Composable) -> list[tuple[Any, ...]]:
     if not exists(cursor, relation):
         return []
     cursor.execute(query)
     return cursor.fetchall()
+
+
+def _rows(cursor: Cursor, query: Query, zone: ZoneInfo) -> Iterator[Row]:
+    if not all(exists(cursor, relation) for relation in query.relations):
+        return
+    cursor.execute(query.sql)
+    names = [column.name for column in cursor.description or ()]
+    for row in cursor.fetchall():
+        yield {name: _value(value, zone) for name, value in zip(names, row, strict=True)}
+
+
+def _value(value: Any, zone: ZoneInfo) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, list):
+        return [_value(part, zone) for part in value]
+    return value.astimezone(zone) if isinstance(value, datetime) else value
 
 
 def _day(row: tuple[Any, ...]) -> Day:

@@ -2,48 +2,64 @@
 
 from datetime import date
 
-from orchestration.deliver import words
+from orchestration.deliver.catalogue import mark
 from orchestration.deliver.figures import Figures
+from orchestration.deliver.words import Words, one_line
 from orchestration.summary import DayVerdict, RunSummary
 
-MADE_UP = "Made-up data: these figures come from the built-in demo API, not from the grader."
+MADE_UP = mark("Made-up data: these figures come from the built-in demo API, not from the grader.")
 
 
-def notices(figures: Figures, summary: RunSummary) -> tuple[str, ...]:
+def notices(figures: Figures, summary: RunSummary, words: Words) -> tuple[str, ...]:
     """What a reader must know before believing the figures, most important first."""
     found = []
     if summary.demo:
-        found.append(MADE_UP)
+        found.append(words.text(MADE_UP))
     if summary.outcome == "failed":
-        found.append(_outdated(figures, summary))
+        found.append(_outdated(figures, summary, words))
     if summary.unusual:
-        found.append(_unusual(summary.unusual))
+        found.append(_unusual(summary.unusual, words))
     last = figures.last_full_day
     if last is not None and not last.values["attempts"]:
-        found.append(_no_attempts(figures, last.date))
+        found.append(_no_attempts(figures, last.date, words))
     return tuple(found)
 
 
-def _outdated(figures: Figures, summary: RunSummary) -> str:
+def _outdated(figures: Figures, summary: RunSummary, words: Words) -> str:
     when = words.moment(summary.started_at.astimezone(figures.zone))
-    cause = "its data tests failed" if summary.tests and summary.tests.failed else "it failed"
-    if summary.failed_stage:
-        cause += f" at the stage '{summary.failed_stage}'"
-    loaded = figures.loaded_at
-    shown = f"are the last good ones, loaded {words.moment(loaded)}" if loaded else "are not there yet"
-    return words.one_line(f"Run of {when}: {cause}. The figures {shown}.")
+    stage = summary.failed_stage or ""
+    if summary.tests and summary.tests.failed:
+        text = words.text("Run of {when}: its data tests failed.", when=when)
+    elif stage:
+        text = words.text("Run of {when}: it failed at the stage '{stage}'.", when=when, stage=stage)
+    else:
+        text = words.text("Run of {when}: it failed.", when=when)
+    if figures.loaded_at:
+        loaded = words.moment(figures.loaded_at)
+        return one_line(f"{text} {words.text('The figures are the last good ones, loaded {when}.', when=loaded)}")
+    return one_line(f"{text} {words.text('There are no figures yet.')}")
 
 
-def _unusual(verdict: DayVerdict) -> str:
-    text = f"{words.day(verdict.day)} is {verdict.in_words}: {'; '.join(verdict.reasons)}."
-    return f"{text} Look into it before relying on the day's figures." if verdict.is_suspect else text
+def _unusual(verdict: DayVerdict, words: Words) -> str:
+    text = words.text(
+        "{day} is {verdict}: {reasons}.",
+        day=words.day(verdict.day),
+        verdict=words.verdict(verdict),
+        reasons="; ".join(map(words.reason, verdict.out_of_band)),
+    )
+    if not verdict.is_suspect:
+        return text
+    return f"{text} {words.text('Look into it before relying on the figures of the day.')}"
 
 
-def _no_attempts(figures: Figures, last: date) -> str:
+def _no_attempts(figures: Figures, last: date, words: Words) -> str:
     """About a last full day without attempts: the whole source may have fallen silent."""
-    text = f"There were no attempts on {words.day(last)}, the last full day."
+    text = words.text("There were no attempts on {day}, the last full day.", day=words.day(last))
     active = max((day.date for day in figures.days if day.values["attempts"]), default=None)
     if active is not None and active < last and figures.loaded_at is not None:
-        loaded = words.day(figures.loaded_at.date())
-        text += f" No attempts are known after {words.day(active)}, though data was loaded on {loaded}."
+        text += " " + words.text(
+            "No attempts are known after {day}, though data was loaded on {loaded}.",
+            day=words.day(active),
+            loaded=words.day(figures.loaded_at.date()),
+        )
     return text

@@ -1,14 +1,24 @@
-"""Numbers, days and changes as people read them."""
+"""Texts, numbers, days and changes as a reader's language writes them.
+
+Texts are written in English where they are used and translated by the catalogues in `locale/`
+(gettext); numbers, dates and plurals follow the language's own rules (Babel, Unicode CLDR).
+"""
+
+from __future__ import annotations
 
 import re
 from datetime import date, datetime
 
-from orchestration.deliver.columns import kind_of
-from orchestration.deliver.figures import Number
+from babel import Locale, dates, numbers
 
+from orchestration.deliver.catalogue import catalogue, mark
+from orchestration.deliver.columns import Number, Row, kind_of
+from orchestration.summary import DayVerdict, MetricVerdict
+
+# The day before the month, in English as in Russian.
+LANGUAGES = {"en": "en_GB", "ru": "ru"}
+MINUS = "−"  # noqa: RUF001 - a true minus sign
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
-_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def one_line(text: str, limit: int = 1_000) -> str:
@@ -18,62 +28,155 @@ def one_line(text: str, limit: int = 1_000) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """A number with its noun: `1 load`, `1,234 loads`."""
+    """A number with its noun, for the log: `1 load`, `1,234 loads`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def number(column: str, value: Number) -> str:
-    """A metric: `1,234`, `61.2%`, `3.4`; an en dash for none."""
-    if value is None:
-        return "–"
-    kind = kind_of(column, value)
-    if kind == "share":
-        return f"{value:.1%}"
-    return f"{value:,.1f}" if kind == "decimal" else f"{value:,.0f}"
+class Words:
+    """How one language (`en` or `ru`) puts things."""
+
+    def __init__(self, language: str = "en") -> None:
+        self.language = language
+        self.locale = Locale.parse(LANGUAGES[language])
+        self._catalogue = catalogue(language)
+        self._percent = self.locale.percent_formats[None].pattern
+
+    def text(self, message: str, **values: object) -> str:
+        """An English text in this language; what stands in braces is filled in from `values`."""
+        translated = self._catalogue.gettext(message) if message else ""
+        return translated.format(**values) if values else translated
+
+    def plural(self, one: str, many: str, count: int, **values: object) -> str:
+        """The form of a text that fits `count`, which `{count}` in it stands for."""
+        return self._catalogue.ngettext(one, many, count).format(count=self.count(count), **values)
+
+    def count(self, value: float) -> str:
+        """`1,234`."""
+        return numbers.format_decimal(round(value), locale=self.locale)
+
+    def decimal(self, value: float, digits: int = 1) -> str:
+        """`3.4`."""
+        return numbers.format_decimal(value, "#,##0" + _digits(digits), self.locale)
+
+    def share(self, value: float, digits: int = 1) -> str:
+        """`61.2%`."""
+        pattern = self._percent.replace("#,##0", "#,##0" + _digits(digits))
+        return numbers.format_percent(value, pattern, self.locale)
+
+    def number(self, column: str, value: Number) -> str:
+        """A metric: `1,234`, `61.2%`, `3.4`; an en dash for none."""
+        if value is None:
+            return "–"
+        kind = kind_of(column, value)
+        if kind == "share":
+            return self.share(value)
+        return self.decimal(value) if kind == "decimal" else self.count(value)
+
+    def change(self, column: str, now: Number, before: Number) -> str:
+        """How far `now` is from `before`: `+10%`, points for a share, the difference for a mean.
+
+        '' when unknown. Points and differences are those of the rounded figures beside them.
+        """
+        if now is None or before is None:
+            return ""
+        kind = kind_of(column, now)
+        if kind == "share":
+            points = (round(now, 3) - round(before, 3)) * 100
+            return self.text("{points} pp", points=_signed(points, self.decimal(abs(points))))
+        if kind == "decimal":
+            difference = round(now, 1) - round(before, 1)
+            return _signed(difference, self.decimal(abs(difference)))
+        if before == 0:
+            return _signed(now, self.count(now))
+        part = (now - before) / before
+        return _signed(part, self.share(abs(part), 0))
+
+    def points(self, effect: float) -> str:
+        """A share of a change of the success rate, in points: `−1.3 pp`."""
+        return self.text("{points} pp", points=_signed(effect, self.decimal(abs(effect) * 100)))
+
+    def usual(self, metric: str, low: Number, high: Number) -> str:
+        """A band: `2,900–3,150`, `56–64%`; '' without one."""
+        if low is None or high is None:
+            return ""
+        if kind_of(metric, low) != "share":
+            return f"{self.count(low)}–{self.count(high)}"
+        return f"{self.decimal(low * 100, 0)}–{self.share(high, 0)}"
+
+    def reason(self, figure: MetricVerdict) -> str:
+        """What is unusual: `attempts 12 (usually 2,900–3,150)`."""
+        name = self.text(METRICS[figure.metric])
+        value = self.number(figure.metric, figure.value)
+        if band := self.usual(figure.metric, figure.low, figure.high):
+            return self.text("{metric} {value} (usually {band})", metric=name, value=value, band=band)
+        return f"{name} {value}"
+
+    def verdict(self, day: DayVerdict) -> str:
+        """What the day is: `as usual`, `SUSPECT`."""
+        return self.text(VERDICTS[day.verdict])
+
+    def day(self, value: date) -> str:
+        """`Sat, 21 Nov 2026`."""
+        return dates.format_skeleton("yMMMEd", value, locale=self.locale)
+
+    def short_day(self, value: date) -> str:
+        """`Sat, 21 Nov`."""
+        return dates.format_skeleton("MMMEd", value, locale=self.locale)
+
+    def day_of_month(self, value: date) -> str:
+        """`21 Nov`."""
+        return dates.format_skeleton("MMMd", value, locale=self.locale)
+
+    def month(self, value: date) -> str:
+        """`November 2026`."""
+        return dates.format_skeleton("yMMMM", value, locale=self.locale)
+
+    def moment(self, value: datetime) -> str:
+        """`Sun, 22 Nov 2026, 06:00 (Europe/Moscow)`: an aware time in its own zone."""
+        return f"{self.day(value.date())}, {value:%H:%M} ({value.tzinfo})"
+
+    def seconds(self, value: float) -> str:
+        """`3.4 s`, or `12 min 5 s` from a minute on."""
+        if value < 60:
+            return self.text("{seconds} s", seconds=self.decimal(value))
+        minutes, rest = divmod(round(value), 60)
+        return self.text("{minutes} min {seconds} s", minutes=minutes, seconds=rest)
+
+    def task(self, row: Row) -> str:
+        """A task with its course: `0000…0007 (DRILLS-1.0 SELF_PACED)`."""
+        return f"{row['title']} ({self.course(row['course_title'])})"
+
+    def course(self, title: str) -> str:
+        """A course's title, or its key."""
+        return self.text(NO_COURSE) if title == NO_COURSE else title
 
 
-def change(column: str, now: Number, before: Number) -> str:
-    """How far `now` is from `before`: `+10%`, points for a share, the difference for a mean.
-
-    '' when unknown. Points and differences are those of the rounded figures beside them.
-    """
-    if now is None or before is None:
-        return ""
-    kind = kind_of(column, now)
-    if kind == "share":
-        return _signed((round(now, 3) - round(before, 3)) * 100, 1, " pp")
-    if kind == "decimal":
-        return _signed(round(now, 1) - round(before, 1), 1, "")
-    if before == 0:
-        return "±0" if now == 0 else f"+{now:,.0f}"
-    return _signed((now - before) / before * 100, 0, "%")
-
-
-def _signed(value: float, decimals: int, unit: str) -> str:
-    rounded = f"{abs(value):,.{decimals}f}"
-    if not rounded.strip("0.,"):
-        return f"±0{unit}"
-    return f"{'+' if value > 0 else '−'}{rounded}{unit}"  # noqa: RUF001 - a true minus sign
+NO_COURSE = mark("(no course)")
+METRICS = {
+    "attempts": mark("attempts"),
+    "unique_users": mark("unique users"),
+    "success_rate": mark("success"),
+    "rejected_share": mark("rejected records"),
+}
+"""What is judged of each day (`marts.daily_verdicts`), as it stands within a sentence."""
+VERDICTS = {
+    "suspect": mark("SUSPECT"),
+    "unusual": mark("not as usual"),
+    "normal": mark("as usual"),
+    "no_history": mark("without days to compare it with"),
+}
 
 
-def day(value: date) -> str:
-    """`Sat 21 Nov 2026`, in English whatever the machine's locale is."""
-    return f"{short_day(value)} {value.year}"
+def _digits(digits: int) -> str:
+    return "." + "0" * digits if digits else ""
 
 
-def short_day(value: date) -> str:
-    """`Sat 21 Nov`."""
-    return f"{_WEEKDAYS[value.weekday()]} {value.day} {_MONTHS[value.month - 1]}"
+def _signed(value: float, shown: str) -> str:
+    """`shown`, the size of `value`, with its sign; `±0` for what is rounded to nothing."""
+    if not re.search("[1-9]", shown):
+        return "±" + re.sub(r"0[.,]0+", "0", shown)
+    return ("+" if value > 0 else MINUS) + shown
 
 
-def moment(value: datetime) -> str:
-    """`Sun 22 Nov 2026, 06:00 (Europe/Moscow)`: an aware time in its own zone."""
-    return f"{day(value.date())}, {value:%H:%M} ({value.tzinfo})"
-
-
-def seconds(value: float) -> str:
-    """`3.4 s`, or `12 min 5 s` from a minute on."""
-    if value < 60:
-        return f"{value:.1f} s"
-    minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest} s"
+ENGLISH = Words("en")
+"""For the log and for errors, which are English whatever the reader's language is."""

@@ -4,10 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from orchestration.deliver import words
+from orchestration.deliver import Links
 from orchestration.deliver.columns import DAILY, KEY_FIGURES, Column
 from orchestration.deliver.figures import Day, Figures
 from orchestration.deliver.notices import notices
+from orchestration.deliver.words import ENGLISH as words
+from orchestration.deliver.words import one_line
 from orchestration.summary import LoadCounts, RunSummary
 
 ADVICE = {
@@ -26,14 +28,6 @@ _METRICS = (*_KEY_METRICS, *(column for column in DAILY.columns[1:] if column no
 _FILLING = re.compile(r" ?\.{4,} ?")
 # The signs that `words` uses.
 _TO_ASCII = {ord("−"): "-", ord("±"): "+-", ord("–"): "-", ord("…"): "..."}  # noqa: RUF001
-
-
-@dataclass(frozen=True)
-class Links:
-    """Where a reader finds more: addresses (http…) or paths of files, if any."""
-
-    sheet: str | None = None
-    docs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -63,10 +57,10 @@ def build_body(figures: Figures, summary: RunSummary, links: Links) -> dict[str,
         "links": links,
         "headline": _headline(summary),
         "tone": _tone(summary),
-        "notices": notices(figures, summary),
+        "notices": notices(figures, summary, words),
         "advice": ADVICE.get(summary.failed_stage or "", _OTHER_ADVICE),
         # dbt fills its lines up with dots.
-        "log_tail": [words.one_line(_FILLING.sub(" … ", line), 400) for line in summary.log_tail[-15:]],
+        "log_tail": [one_line(_FILLING.sub(" … ", line), 400) for line in summary.log_tail[-15:]],
         "day": f"Last good figures: {day}" if day and summary.failure else day,
         "day_before": words.short_day(before.date) if before else "the day before",
         "week_before": words.short_day(week.date) if week else "a week before",
@@ -100,11 +94,11 @@ def subject(figures: Figures, summary: RunSummary) -> str:
         lines = [_line(column, last, None, week) for column in _KEY_METRICS]
         figures_text = ", ".join(
             f"{line.value} {word}" + (f" ({line.week_change})" if line.week_change else "")
-            for line, word in zip(lines, KEY_FIGURES.values(), strict=True)
+            for line, word in zip(lines, KEY_FIGURES, strict=True)
         )
         text += f" - {words.day(last.date)}: {figures_text}"
         text += " against a week before" if week else ""
-    return words.one_line(text, 250).translate(_TO_ASCII).encode("ascii", "replace").decode("ascii")
+    return one_line(text, 250).translate(_TO_ASCII).encode("ascii", "replace").decode("ascii")
 
 
 def _undelivered(summary: RunSummary) -> str:
@@ -131,7 +125,7 @@ def _headline(summary: RunSummary) -> str:
     if summary.outcome == "delivery failed":
         return f"Loaded and built, but not delivered: {_undelivered(summary)}"
     if summary.unusual:
-        return f"{words.day(summary.unusual.day)} is {summary.unusual.in_words}"
+        return f"{words.day(summary.unusual.day)} is {words.verdict(summary.unusual)}"
     return "All done"
 
 

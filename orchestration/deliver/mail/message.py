@@ -9,9 +9,9 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import getaddresses
 
-from orchestration.deliver import DeliveryError, words
+from orchestration.deliver import DeliveryError, Links, words
 from orchestration.deliver.figures import Figures
-from orchestration.deliver.mail.body import Links, build_body, subject
+from orchestration.deliver.mail.body import build_body, subject
 from orchestration.deliver.mail.picture import draw_days
 from orchestration.deliver.mail.rendering import render_html, render_text
 from orchestration.summary import RunSummary

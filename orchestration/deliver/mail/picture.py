@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont
 
-from orchestration.deliver import words
 from orchestration.deliver.figures import Day
+from orchestration.deliver.words import ENGLISH as words
 
 WIDTH, HEIGHT = 1200, 600
 """Pixels; shown at half that size, so that it stays sharp on phones."""

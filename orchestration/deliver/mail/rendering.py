@@ -6,7 +6,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from orchestration.deliver import words
+from orchestration.deliver.words import ENGLISH as words
+from orchestration.deliver.words import one_line
 
 
 def render_text(body: dict[str, Any]) -> str:
@@ -27,4 +28,4 @@ _TEMPLATES = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.globals.update(words=words)
+_TEMPLATES.globals.update(words=words, one_line=one_line)

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from orchestration.deliver import words
 from orchestration.deliver.columns import ABOUT_COLUMNS, ABOUT_TITLE, DAILY, LOADS, Column, Kind
 from orchestration.deliver.figures import Figures, Receipt
 from orchestration.deliver.notices import notices
+from orchestration.deliver.words import Words, one_line
 from orchestration.summary import RunSummary
 
 Cell = date | datetime | int | float | str | None
@@ -91,10 +91,10 @@ class Tables:
         return iter((self.daily, self.quality, self.about))
 
 
-def build_tables(figures: Figures, summary: RunSummary, docs: str) -> Tables:
+def build_tables(figures: Figures, summary: RunSummary, docs: str, words: Words) -> Tables:
     """The worksheets for these figures. `docs` is the documentation's address or path."""
     quality = Table(LOADS.title, LOADS.columns, tuple(map(_load, figures.receipts)))
-    return Tables(_daily(figures, summary.demo), quality, _about(figures, summary, docs))
+    return Tables(_daily(figures, summary.demo), quality, _about(figures, summary, docs, words))
 
 
 def _daily(figures: Figures, demo: bool) -> Table:
@@ -122,10 +122,10 @@ def _load(receipt: Receipt) -> Row:
     )
 
 
-def _about(figures: Figures, summary: RunSummary, docs: str) -> Table:
+def _about(figures: Figures, summary: RunSummary, docs: str, words: Words) -> Table:
     loaded, last = figures.loaded_at, figures.as_of_day
     rows: list[Row] = [
-        *((NOTICE_LABEL, _text(notice)) for notice in notices(figures, summary)),
+        *((NOTICE_LABEL, _text(notice)) for notice in notices(figures, summary, words)),
         (
             "What this is",
             "Daily figures of the learners' attempts at graded tasks, written by a program after each run",
@@ -157,4 +157,4 @@ def _same_cell(new: object, old: object) -> bool:
 
 
 def _text(value: str) -> str:
-    return words.one_line(value, _MAX_TEXT)
+    return one_line(value, _MAX_TEXT)
