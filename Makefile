@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics query check docs lineage db db-stop psql roles test test-fast lint format bench torture audit lock clean
+.PHONY: help run ingest build deliver metrics query check docs lineage db db-stop psql roles test test-fast lint format bench torture audit messages lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -80,6 +80,12 @@ bench: $(BIN)/dbt ## measure the product beside its peers into out/bench.md (FUL
 
 audit: $(BIN)/pytest ## look for known vulnerabilities in the pinned packages
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
+
+messages: $(BIN)/pytest ## gather the texts to translate into the catalogues of orchestration/deliver/locale
+	@$(BIN)/python -m babel.messages.frontend -q extract -F orchestration/deliver/locale/babel.cfg --no-default-keywords \
+		-k text -k plural:1,2 -k mark --no-location --sort-output --omit-header -o .state/messages.pot .
+	@$(BIN)/python -m babel.messages.frontend -q update --no-fuzzy-matching --ignore-obsolete --omit-header -l ru \
+		-i .state/messages.pot -o orchestration/deliver/locale/ru.po
 
 lock: ## pin versions and hashes from requirements*.in (UPGRADE=1 for the newest; needs uv)
 	@for name in requirements requirements-dev requirements-bench requirements-lineage requirements-uv; do \

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ from ingestion.windows import Window, plan
 from orchestration import wiring
 from orchestration.build import receipts
 from orchestration.build.dbt import Build, Dbt
-from orchestration.deliver import verdict
+from orchestration.deliver import record, verdict
 from orchestration.deliver.figures import Figures, read_figures
 from orchestration.deliver.mail.message import compose
 from orchestration.deliver.sheet.tables import build_tables
@@ -217,11 +217,38 @@ class Run:
         )
 
     def _deliver_mail(self, figures: Figures | None) -> None:
+        """The mail, and the engineer's if that goes to others; what was told is noted when it is sent."""
         self.summary.finished_at = self.now()
         self.summary.log_tail = tuple(self.tail.lines)
         known = figures or Figures(self.settings.report_timezone)
-        sender, links = wiring.message_sender(self.settings), wiring.links(self.settings)
-        self._attempt(sender.name, sender.target, lambda: sender.send(compose(known, self.summary, links)))
+        if not self.settings.send_mail:
+            logger.info("deliver: no mail (MAIL=0)")
+            return
+        day, alert_to = known.last_full_day, self.settings.alert_to
+        past = record.read_past(self.warehouse, day.date) if day else record.Past()
+        sender = wiring.message_sender(self.settings)
+
+        def send() -> Delivery:
+            mails = compose(
+                known,
+                self.summary,
+                wiring.links(self.settings),
+                past,
+                self.words,
+                alert_apart=bool(alert_to),
+                report=wiring.report_path(self.settings) if self.settings.attach_report else None,
+            )
+            if mails.alert is not None:
+                alert = mails.alert
+                self._attempt("Alert", ", ".join(alert_to), lambda: replace(sender.send(alert, alert_to), name="Alert"))
+            sent = sender.send(mails.main)
+            record.keep_alerts(self.warehouse, mails.told.to_keep)
+            return sent
+
+        self._attempt(sender.name, sender.target, send)
+        if figures is not None:
+            about = None if self.summary.failure else day
+            record.keep_deliveries(self.warehouse, self.summary, self.summary.deliveries, about)
 
     def _attempt(self, name: str, target: str, act: Callable[[], Delivery]) -> None:
         """Note what came of a delivery; whatever it fails for does not stop the next one."""

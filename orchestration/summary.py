@@ -28,7 +28,11 @@ class LoadCounts:
 
 @dataclass(frozen=True)
 class TestResult:
-    """One data test that did not simply pass; `sample` has a few failing rows, which name no learner."""
+    """One data test that did not simply pass.
+
+    `sample` has a few failing rows, which name no learner; `description` is dbt's: what it means and
+    what to do.
+    """
 
     __test__ = False  # pytest looks into every class whose name begins with Test
 
@@ -37,6 +41,7 @@ class TestResult:
     failures: int
     message: str
     sample: tuple[str, ...] = ()
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -82,9 +87,9 @@ class DayVerdict:
 
     @property
     def out_of_band(self) -> tuple[MetricVerdict, ...]:
-        """The figures that were not as usual, the suspect ones first."""
+        """The figures that were not as usual: the suspect ones first, of those rejections, which explain the rest."""
         found = (figure for figure in self.metrics if not figure.is_usual)
-        return tuple(sorted(found, key=lambda figure: figure.verdict != "suspect"))
+        return tuple(sorted(found, key=lambda figure: (figure.verdict != "suspect", figure.metric != "rejected_share")))
 
 
 @dataclass(frozen=True)

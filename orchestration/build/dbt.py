@@ -255,7 +255,8 @@ def _summarise(run: RunExecutionResult, session: Session) -> Build:
         if kind == "test" and status in ("warn", "fail", "error"):
             query = None if status == "error" else result.node.compiled_code
             sample = sample_rows(session, query) if query else ()
-            notable.append(TestResult(name, status, result.failures or 0, message, sample))  # type: ignore[arg-type]
+            description = " ".join((result.node.description or "").split())
+            notable.append(TestResult(name, status, result.failures or 0, message, sample, description))  # type: ignore[arg-type]
         if status in ("fail", "error"):
             failures.append(f"{kind} {name}: {message}")
     tests = TestCounts(

@@ -202,6 +202,8 @@ ABOUT_COLUMNS = (
     Column("Meaning", "text", mark("Meaning"), width=900),
 )
 
+TITLES = (DAILY.title, LOADS.title, ABOUT_TITLE)
+
 KEY_FIGURES = ("attempts", "unique_users", "success_rate")
 """The figures that are shown first."""
 

@@ -100,10 +100,9 @@ class Figures:
         """The same weekday a week before the last full day."""
         return self._back(7)
 
-    @property
-    def last_30_days(self) -> tuple[Day, ...]:
-        """Those known of the 30 calendar days that end with the last full day."""
-        return tuple(day for back in reversed(range(30)) if (day := self._back(back)))
+    def last_days(self, count: int) -> tuple[Day, ...]:
+        """Those known of the `count` calendar days that end with the last full day, oldest first."""
+        return tuple(day for back in reversed(range(count)) if (day := self._back(back)))
 
     def _back(self, days: int) -> Day | None:
         """That many days before the as-of day; None when nothing is known of it.

@@ -34,10 +34,11 @@ def _outdated(figures: Figures, summary: RunSummary, words: Words) -> str:
         text = words.text("Run of {when}: it failed at the stage '{stage}'.", when=when, stage=stage)
     else:
         text = words.text("Run of {when}: it failed.", when=when)
-    if figures.loaded_at:
-        loaded = words.moment(figures.loaded_at)
-        return one_line(f"{text} {words.text('The figures are the last good ones, loaded {when}.', when=loaded)}")
-    return one_line(f"{text} {words.text('There are no figures yet.')}")
+    if figures.loaded_at is None:
+        more = words.text("There are no figures yet.")
+    else:
+        more = words.text("The figures are the last good ones, loaded {when}.", when=words.moment(figures.loaded_at))
+    return one_line(f"{text} {more}")
 
 
 def _unusual(verdict: DayVerdict, words: Words) -> str:
@@ -49,7 +50,7 @@ def _unusual(verdict: DayVerdict, words: Words) -> str:
     )
     if not verdict.is_suspect:
         return text
-    return f"{text} {words.text('Look into it before relying on the figures of the day.')}"
+    return text + " " + words.text("Look into it before relying on the figures of the day.")
 
 
 def _no_attempts(figures: Figures, last: date, words: Words) -> str:

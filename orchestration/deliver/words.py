@@ -6,6 +6,7 @@ Texts are written in English where they are used and translated by the catalogue
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import date, datetime
 
@@ -96,11 +97,11 @@ class Words:
         return self.text("{points} pp", points=_signed(effect, self.decimal(abs(effect) * 100)))
 
     def usual(self, metric: str, low: Number, high: Number) -> str:
-        """A band: `2,900–3,150`, `56–64%`; '' without one."""
+        """A band, rounded: `2,900–3,200`, `56–64%`; '' without one."""
         if low is None or high is None:
             return ""
         if kind_of(metric, low) != "share":
-            return f"{self.count(low)}–{self.count(high)}"
+            return f"{self.count(_rounded(low))}–{self.count(_rounded(high))}"
         return f"{self.decimal(low * 100, 0)}–{self.share(high, 0)}"
 
     def reason(self, figure: MetricVerdict) -> str:
@@ -165,6 +166,11 @@ VERDICTS = {
     "normal": mark("as usual"),
     "no_history": mark("without days to compare it with"),
 }
+
+
+def _rounded(value: float) -> float:
+    """To two digits, from a hundred on."""
+    return round(value, 1 - int(math.log10(value))) if value >= 100 else value
 
 
 def _digits(digits: int) -> str:

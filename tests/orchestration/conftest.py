@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta, timezone
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from ingestion.pipeline import IngestReport
 from ingestion.warehouse import Warehouse
 from ingestion.windows import Window
 from orchestration.build.dbt import Build
-from orchestration.deliver.figures import Figures
+from orchestration.deliver.alerts import Alert
+from orchestration.deliver.figures import Day, Figures
+from orchestration.deliver.record import Past
 from orchestration.deliver.sheet.tables import Tables
 from orchestration.settings import Settings, read_settings
-from orchestration.summary import DayVerdict, Delivery, LoadCounts, TestCounts
+from orchestration.summary import DayVerdict, Delivery, LoadCounts, RunSummary, TestCounts
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days, make_receipts
 
 KEY = "k3y-of-the-client"
@@ -89,6 +91,9 @@ class Parties:
     full_refreshes: list[bool] = field(default_factory=list)
     sheets: list[Tables] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
+    alerts: list[tuple[EmailMessage, tuple[str, ...]]] = field(default_factory=list)
+    told: list[Alert] = field(default_factory=list)
+    noted: list[tuple[str, bool, date | None]] = field(default_factory=list)
 
     def ingest(self, *arguments: Any, check: Callable[[], None]) -> IngestReport:
         """Stands in for ingestion's own."""
@@ -115,7 +120,17 @@ class Parties:
     def read_figures(self, *_: Any) -> Figures:
         """Stands in for the marts."""
         _fail(self.figures_error)
-        return self.figures
+        return replace(self.figures, verdict=self.verdict if self.figures.days else None)
+
+    def keep_alerts(self, _: Warehouse, alerts: Sequence[Alert]) -> None:
+        """Stands in for the record of what was told."""
+        self.told += alerts
+
+    def keep_deliveries(
+        self, _: Warehouse, _summary: RunSummary, deliveries: Sequence[Delivery], day: Day | None
+    ) -> None:
+        """Stands in for that of deliveries."""
+        self.noted += [(done.name, done.ok, day.date if day else None) for done in deliveries]
 
 
 @dataclass
@@ -131,7 +146,10 @@ class FakeSender:
         self.parties.sheets.append(tables)
         return Delivery(self.name, True, self.target, "60 days written")
 
-    def send(self, message: EmailMessage) -> Delivery:
+    def send(self, message: EmailMessage, recipients: Sequence[str] = ()) -> Delivery:
+        if recipients:
+            self.parties.alerts.append((message, tuple(recipients)))
+            return Delivery(self.name, True, ", ".join(recipients), "sent")
         _fail(self.parties.mail_error)
         self.parties.mails.append(message)
         return Delivery(self.name, True, self.target, "sent")
@@ -164,11 +182,14 @@ def parties(monkeypatch: pytest.MonkeyPatch) -> Parties:
         "verdict.of_last_full_day": lambda _: fake.verdict,
         "raw.is_there": lambda _: fake.loaded,
         "raw.coverage": lambda _: [Window(NOW - timedelta(days=3), NOW - timedelta(days=2))],
+        "record.read_past": lambda *_: Past(),
+        "record.keep_alerts": fake.keep_alerts,
+        "record.keep_deliveries": fake.keep_deliveries,
         "wiring.open_api": open_api,
         "wiring.table_sender": lambda _: FakeSender("Spreadsheet", fake),
         "wiring.message_sender": lambda _: FakeSender("Mail", fake),
     }.items():
         monkeypatch.setattr(f"orchestration.run.{name}", value)
     # Drawing takes longer than all the rest.
-    monkeypatch.setattr("orchestration.deliver.mail.message.draw_days", lambda _: b"a picture")
+    monkeypatch.setattr("orchestration.deliver.charts.picture", lambda *_: b"a picture")
     return fake

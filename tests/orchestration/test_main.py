@@ -17,7 +17,7 @@ from ingestion.warehouse import Warehouse
 from orchestration.deliver import DeliveryError
 from orchestration.errors import LockedError, StageError
 from orchestration.settings import SECRETS, Settings
-from orchestration.summary import DayVerdict
+from orchestration.summary import DayVerdict, MetricVerdict
 from tests.orchestration.conftest import KEY, PASSWORD, Parties
 from tests.orchestration.deliver.conftest import LAST_DAY
 
@@ -71,26 +71,30 @@ def test_each_stage_alone(command: Callable[..., int], parties: Parties, name: s
 def test_5_when_the_last_full_day_is_suspect(
     command: Callable[..., int], parties: Parties, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    parties.verdict = DayVerdict(LAST_DAY, "suspect", ("attempts 12 (usually 2,900 to 3,150)",))
+    parties.verdict = DayVerdict(LAST_DAY, "suspect", (MetricVerdict("attempts", "suspect", 12, 3_000, 2_900, 3_150),))
     assert command(name) == 5
     screen = capsys.readouterr().out
     assert "SUSPECT" in screen
-    assert "attempts 12 (usually 2,900 to 3,150)" in screen
+    assert "attempts 12 (usually 2,900–3,200)" in screen
     assert "All done: " not in screen
     # All is published and delivered nevertheless.
     assert len(parties.sheets) == len(parties.mails) == int(name != "build")
     for mail in parties.mails:
-        assert "CHECK THE DAY" in mail["Subject"]
-        assert "attempts 12 (usually 2,900 to 3,150)" in str(mail.get_body(("plain",)))
+        assert mail["Subject"] == "21 Nov: attempts 12 (usually 2,900–3,200): check"
+        body = mail.get_body(("plain",))
+        assert body is not None
+        assert "Attempts 12 (usually 2,900–3,200)" in body.get_content()
 
 
 def test_an_unusual_day_ends_with_0_and_says_so(
     command: Callable[..., int], parties: Parties, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parties.verdict = DayVerdict(LAST_DAY, "unusual", ("success rate 41.0% (usually 55.0% to 65.0%)",))
+    parties.verdict = DayVerdict(
+        LAST_DAY, "unusual", (MetricVerdict("success_rate", "unusual_low", 0.41, 0.6, 0.55, 0.65),)
+    )
     assert command("run") == 0
     assert "not as usual" in capsys.readouterr().out
-    assert "an unusual day" in parties.mails[0]["Subject"]
+    assert "not as usual" in parties.mails[0]["Subject"]
 
 
 def test_a_failed_delivery_comes_before_a_suspect_day(command: Callable[..., int], parties: Parties) -> None:

@@ -22,7 +22,8 @@ from orchestration.logs import Tail
 from orchestration.run import Run, work_folder
 from orchestration.settings import Settings
 from tests.orchestration.conftest import KEY, NOW, Parties
-from tests.orchestration.deliver.conftest import MOSCOW
+from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW
+from tests.orchestration.deliver.days import told
 
 WINDOW = Window(datetime(2026, 11, 20, tzinfo=timezone.utc), datetime(2026, 11, 21, tzinfo=timezone.utc))
 
@@ -56,7 +57,7 @@ def test_all_stages_in_their_order(settings: Settings, parties: Parties) -> None
     assert run.summary.loads is not None
     assert delivered(run) == {"Spreadsheet": True, "Mail": True}
     (mail,) = parties.mails
-    assert mail["Subject"].startswith("Done - Sat 21 Nov 2026: 1,212 attempts")
+    assert mail["Subject"].startswith("21 Nov: 1,212 attempts, success 58.2%")
 
 
 def test_without_a_window_what_is_due_is_ingested(settings: Settings, parties: Parties) -> None:
@@ -83,7 +84,7 @@ def test_a_failing_ingest_stops_the_rest_and_is_mailed(settings: Settings, parti
     assert parties.full_refreshes == []
     assert parties.sheets == []
     (mail,) = parties.mails
-    assert mail["Subject"].startswith("FAILED at ingest, old figures")
+    assert mail["Subject"] == "22 Nov: no new figures, the run failed (ingest)"
     assert str(error) in text(mail)
 
 
@@ -105,9 +106,9 @@ def test_a_failing_data_test_marks_the_sheet_and_is_mailed(settings: Settings, p
     assert run.everything(WINDOW) == 1
     assert outcomes(run) == [("ingest", "done"), ("build", "failed")]
     (tables,) = parties.sheets
-    assert "its data tests failed at the stage 'build'" in str(tables.about.rows[0])
+    assert "its data tests failed." in str(tables.about.rows[0])
     (mail,) = parties.mails
-    assert mail["Subject"].startswith("FAILED at build, old figures")
+    assert mail["Subject"] == "22 Nov: no new figures, the run failed (build)"
     assert "assert_rates_below_one: 2 rows" in text(mail)
     assert "Nothing was published" in text(mail)
 
@@ -118,7 +119,7 @@ def test_a_failing_first_build_leaves_the_sheet_alone(settings: Settings, partie
     assert make_run(settings).everything(WINDOW) == 1
     assert parties.sheets == []
     (mail,) = parties.mails
-    assert mail["Subject"] == "FAILED at build - no figures yet"
+    assert mail["Subject"] == "22 Nov: no new figures, the run failed (build)"
 
 
 def test_unreadable_receipts_fail_the_run(settings: Settings, parties: Parties) -> None:
@@ -126,7 +127,7 @@ def test_unreadable_receipts_fail_the_run(settings: Settings, parties: Parties) 
     run = make_run(settings)
     assert run.everything(WINDOW) == 1
     (mail,) = parties.mails
-    assert mail["Subject"].startswith("FAILED, old figures")
+    assert mail["Subject"] == "22 Nov: no new figures, the run failed"
     assert "The receipts could not be read" in text(mail)
 
 
@@ -138,7 +139,7 @@ def test_a_failing_sheet_does_not_stop_the_mail(settings: Settings, parties: Par
     assert run.summary.outcome == "delivery failed"
     assert outcomes(run)[-1] == ("deliver", "done")
     (mail,) = parties.mails
-    assert mail["Subject"].startswith("NOT DELIVERED: Spreadsheet - Sat 21 Nov 2026")
+    assert mail["Subject"].endswith("as usual; not all delivered")
     assert "Google answered 403" in text(mail)
 
 
@@ -177,7 +178,7 @@ def test_marts_that_cannot_be_read_are_a_failed_delivery(settings: Settings, par
     assert parties.sheets == []
     assert delivered(run) == {"Figures": False, "Mail": True}
     (mail,) = parties.mails
-    assert mail["Subject"] == "NOT DELIVERED: Figures - no figures yet"
+    assert mail["Subject"] == "The figures could not be read"
     assert "permission denied" in text(mail)
 
 
@@ -190,7 +191,7 @@ def test_a_failure_is_mailed_though_the_marts_cannot_be_read(
     assert "the mail has no figures: The warehouse failed: refused" in caplog.text
     assert delivered(run) == {"Mail": True}
     (mail,) = parties.mails
-    assert mail["Subject"] == "FAILED at ingest - no figures yet"
+    assert mail["Subject"] == "22 Nov: no new figures, the run failed (ingest)"
 
 
 def test_nothing_to_build_says_what_to_do(settings: Settings, parties: Parties) -> None:
@@ -291,3 +292,41 @@ def test_working_folders_are_named_by_their_database_and_by_no_other(tmp_path: P
     assert max(len(folder.name) for folder in folders) < 80
     same = Warehouse("db.example", 5432, "grader", "another account", "with a password")
     assert work_folder(tmp_path, same) == folders[0]
+
+
+def test_what_was_told_is_noted_once_the_mail_is_sent(settings: Settings, parties: Parties) -> None:
+    parties.figures = told(parties.figures)
+    parties.verdict = parties.figures.verdict
+    assert make_run(settings).deliver() == 0
+    assert [alert.key for alert in parties.told] == ["t1 broken"]
+    assert ("Mail", True, LAST_DAY) in parties.noted
+
+    parties.told.clear()
+    parties.mail_error = DeliveryError("refused")
+    assert make_run(settings).deliver() == 3
+    assert parties.told == []
+    assert parties.noted[-1] == ("Mail", False, LAST_DAY)
+
+
+def test_no_mail_is_sent_when_none_is_wanted(settings: Settings, parties: Parties) -> None:
+    assert make_run(replace(settings, send_mail=False)).deliver() == 0
+    assert not parties.mails
+    assert not parties.told
+    assert len(parties.sheets) == 1
+
+
+def test_the_engineers_get_the_alert_and_the_others_the_answer(settings: Settings, parties: Parties) -> None:
+    parties.ingest_error = ApiError("The grader's API answered with status 403", 403, WINDOW)
+    run = make_run(replace(settings, alert_to=("engineer@school.example",)))
+    assert run.everything(WINDOW) == 1
+    (mail,) = parties.mails
+    assert "status 403" not in text(mail)
+    [(alert, recipients)] = parties.alerts
+    assert recipients == ("engineer@school.example",)
+    assert "status 403" in text(alert)
+    assert delivered(run) == {"Alert": True, "Mail": True}
+
+
+def test_a_run_in_russian_tells_it_in_russian(settings: Settings, parties: Parties) -> None:
+    assert make_run(replace(settings, report_language="ru")).deliver() == 0
+    assert parties.mails[0]["Subject"] == "21 нояб.: 1 212 попыток, доля успешных 58,2 %, как обычно"

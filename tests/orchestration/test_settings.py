@@ -139,6 +139,11 @@ def test_a_tilde_is_the_home_folder(env_file: Path, monkeypatch: pytest.MonkeyPa
     assert read({"OUT_DIR": "~/figures"}, env_file).out_dir == env_file.parent / "figures"
 
 
+def test_the_mailbox_of_a_login_shell_stops_no_mail(env_file: Path) -> None:
+    assert read({"MAIL": "/var/mail/elt"}, env_file).send_mail
+    assert read({}, env_file).send_mail
+
+
 def test_complete_groups_are_taken(env_file: Path, google: dict[str, str]) -> None:
     settings = read(
         {
@@ -154,6 +159,12 @@ def test_complete_groups_are_taken(env_file: Path, google: dict[str, str]) -> No
             "START_DATE": "2023-04-01",
             "LOOKBACK_HOURS": "1.5",
             "REPORT_TIMEZONE": "Asia/Kolkata",
+            "REPORT_LANGUAGE": "ru",
+            "EMAIL_FROM": "Grader <elt@school.example>",
+            "ALERT_TO": "engineer@school.example, night@school.example",
+            "ATTACH_REPORT": "1",
+            "SHARE_LEARNERS": "1",
+            "MAIL": "0",
         },
         env_file,
     )
@@ -164,6 +175,10 @@ def test_complete_groups_are_taken(env_file: Path, google: dict[str, str]) -> No
     assert settings.google.api_url is None
     assert settings.mail is not None
     assert (settings.mail.security, settings.mail.port) == ("starttls", 587)
+    assert settings.mail.sender == "Grader <elt@school.example>"
+    assert settings.alert_to == ("engineer@school.example", "night@school.example")
+    assert settings.report_language == "ru"
+    assert (settings.attach_report, settings.share_learners, settings.send_mail) == (True, True, False)
     assert settings.start_date == date(2023, 4, 1)
     assert settings.lookback == timedelta(hours=1.5)
     assert set(settings.secrets) >= {
@@ -254,7 +269,11 @@ BAD_VALUES = {
     "POSTGRES_SSLMODE": ["on", "verify", "VERIFY-FULL"],
     "SMTP_SECURITY": ["ssl", "STARTTLS", "true"],
     "GOOGLE_SPREADSHEET": ["my sheet", "https://docs.google.com/document/d/1AbC/edit", "a/b"],
-    "EMAIL_FROM": ["boss", "a@b@c", "Elt <elt@school.example>", "шеф@school.example", "a@b\nc@d"],
+    "EMAIL_FROM": ["boss", "a@b@c", "Elt <elt>", "Elt <elt@school.example", "шеф@school.example", "a@b\nc@d"],
+    "ALERT_TO": ["engineer", "a@b.example engineer"],
+    "REPORT_LANGUAGE": ["de", "EN", "russian"],
+    "ATTACH_REPORT": ["yes", "2"],
+    "SHARE_LEARNERS": ["true"],
     "EMAIL_TO": [",", "boss", "boss@school.example; two@school.example", "a@b.example,boss"],
     "REPORT_TIMEZONE": [
         "Moscow",

@@ -15,11 +15,13 @@ import vl_convert
 from PIL import Image
 
 from orchestration.deliver.columns import Row
+from orchestration.deliver.figures import Figures
 from orchestration.deliver.words import Words
 
 FOLDER = Path(__file__).parent
 VEGA_LITE = "5.21"
-LOCALES = {"en": "en-GB", "ru": "ru-RU"}
+SATURDAY = 5
+LOCALES: dict[str, Any] = {"en": "en-GB", "ru": "ru-RU"}
 """The names by which d3 knows the formats of numbers and times."""
 
 Specification = dict[str, Any]
@@ -36,6 +38,22 @@ def specification(name: str, rows: Sequence[Row], words: Words, **parameters: An
         if parameter["name"] in parameters:
             parameter["value"] = parameters[parameter["name"]]
     return chart
+
+
+def day_rows(figures: Figures, metric: str, count: int) -> list[Row]:
+    """The data of the chart `days`: a figure on the last `count` days, with what was usual for it."""
+    bands = {row["activity_date"]: row for row in figures.bands if row["metric"] == metric}
+    return [
+        {
+            "day": day.date.isoformat(),
+            "value": day.values[metric],
+            "low": bands.get(day.date, {}).get("band_low"),
+            "high": bands.get(day.date, {}).get("band_high"),
+            "weekend": day.date.weekday() >= SATURDAY,
+            "last": day.date == figures.as_of_day,
+        }
+        for day in figures.last_days(count)
+    ]
 
 
 def picture(chart: Specification, words: Words, scale: float = 2) -> bytes:
@@ -75,7 +93,7 @@ def _places(part: Any) -> Iterator[tuple[Any, Any]]:
                 yield from _places(inner)
 
 
-def extract(fileobj: Any, _keywords: Any, _tags: Any, _options: Any) -> Iterator[tuple[int, str, str, list[str]]]:
+def extract(fileobj: Any, keywords: Any, comment_tags: Any, options: Any) -> Iterator[tuple[int, str, str, list[str]]]:
     """The texts of a chart's file, as Babel asks for them:
     https://babel.pocoo.org/en/latest/messages.html#writing-extraction-methods
     """

@@ -1,48 +1,74 @@
-"""The mail of a run: subject, plain text, HTML, and the picture of the last 30 days."""
+"""The mails of a run: subject, plain text, HTML, the charts, and the report if it is to be attached."""
 
 import re
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import getaddresses
+from pathlib import Path
 
-from orchestration.deliver import DeliveryError, Links, words
+from orchestration.deliver import DeliveryError, Links, charts
+from orchestration.deliver.alerts import Told
 from orchestration.deliver.figures import Figures
-from orchestration.deliver.mail.body import build_body, subject
-from orchestration.deliver.mail.picture import draw_days
-from orchestration.deliver.mail.rendering import render_html, render_text
+from orchestration.deliver.mail.body import Body, build_body, subject
+from orchestration.deliver.mail.details import Details, are_wanted, build_details
+from orchestration.deliver.mail.rendering import Picture, render_html, render_text
+from orchestration.deliver.record import Past
+from orchestration.deliver.words import Words, one_line
 from orchestration.summary import RunSummary
 
 RUN_HEADER = "X-Run-Id"
-_PICTURE_ID = "last-30-days"
+CHART_DAYS = 30
+CHARTED: dict[str, dict[str, object]] = {
+    "attempts": {"axisFormat": ",.0f"},
+    "success_rate": {"axisFormat": ".0%", "fromZero": False},
+}
+"""The figures with a chart, and its parameters."""
 
 
-def compose(figures: Figures, summary: RunSummary, links: Links) -> EmailMessage:
-    """The mail about `summary`; From, To and Message-ID are the sender's to add (`addressed`)."""
-    body = build_body(figures, summary, links)
-    picture = draw_days(figures.last_30_days) if body["picture_alt"] else None
-    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
-    message["Subject"] = subject(figures, summary)
-    message["Date"] = summary.finished_at or datetime.now(timezone.utc)
-    message[RUN_HEADER] = words.one_line(summary.run_id, 200)
-    message["Auto-Submitted"] = "auto-generated"
-    message.set_content(render_text(body), cte="quoted-printable")
-    message.add_alternative(render_html(body, _PICTURE_ID if picture else None), subtype="html", cte="quoted-printable")
-    if picture:
-        page = message.get_body(("html",))
-        assert isinstance(page, EmailMessage)
-        page.add_related(
-            picture,
-            maintype="image",
-            subtype="png",
-            cid=f"<{_PICTURE_ID}>",
-            filename="last-30-days.png",
-            disposition="inline",
-        )
-    return message
+@dataclass(frozen=True)
+class Mails:
+    """The mail for those who steer by the figures; one for the engineers, when it goes to others.
+
+    `told` are the alerts in them.
+    """
+
+    main: EmailMessage
+    alert: EmailMessage | None
+    told: Told
+
+
+def compose(
+    figures: Figures,
+    summary: RunSummary,
+    links: Links,
+    past: Past,
+    words: Words,
+    *,
+    alert_apart: bool = False,
+    report: Path | None = None,
+) -> Mails:
+    """The mails about `summary`; From, To and Message-ID are the sender's to add (`addressed`).
+
+    The engineer's part is a mail of its own if it goes to other people (`alert_apart`), else the
+    end of the mail. `report` is attached.
+    """
+    body, told = build_body(figures, summary, links, past, words)
+    details = build_details(figures, summary, told, words) if are_wanted(summary, told) else None
+    title = subject(figures, summary, past, words)
+    main = _message(title, summary, body, None if alert_apart else details, _pictures(figures, words), words)
+    if report is not None and report.exists():
+        name = f"report-{figures.as_of_day or 'empty'}.html"
+        main.add_attachment(report.read_bytes(), maintype="text", subtype="html", filename=name)
+    alert = None
+    if alert_apart and details is not None:
+        alert = _message(title, summary, None, details, (), words)
+        alert.replace_header(RUN_HEADER, f"{main[RUN_HEADER]}-alert")
+    return Mails(main, alert, told)
 
 
 def addressed(message: EmailMessage, sender: str, recipients: Sequence[str]) -> EmailMessage:
@@ -60,9 +86,56 @@ def bare_address(text: str) -> str:
     return _address(text).addr_spec
 
 
+def _message(
+    title: str,
+    summary: RunSummary,
+    body: Body | None,
+    details: Details | None,
+    pictures: Sequence[Picture],
+    words: Words,
+) -> EmailMessage:
+    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
+    message["Subject"] = title
+    message["Date"] = summary.finished_at or datetime.now(timezone.utc)
+    message[RUN_HEADER] = one_line(summary.run_id, 200)
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(render_text(title, body, details, words), cte="quoted-printable")
+    message.add_alternative(render_html(title, body, details, pictures, words), subtype="html", cte="quoted-printable")
+    page = message.get_body(("html",))
+    assert isinstance(page, EmailMessage)
+    for picture in pictures:
+        page.add_related(
+            picture.content,
+            maintype="image",
+            subtype="png",
+            cid=f"<{picture.id}>",
+            filename=f"{picture.id}.png",
+            disposition="inline",
+        )
+    return message
+
+
+def _pictures(figures: Figures, words: Words) -> tuple[Picture, ...]:
+    """The last 30 days of each charted figure; none before there is a full day."""
+    days = figures.last_days(CHART_DAYS)
+    if not days:
+        return ()
+    span = f"{words.short_day(days[0].date)} – {words.day(days[-1].date)}"
+    titles = {
+        "attempts": words.text("Attempts a day, beside what is usual, {days}", days=span),
+        "success_rate": words.text("Success rate by day, beside what is usual, {days}", days=span),
+    }
+    found = []
+    for metric, parameters in CHARTED.items():
+        rows = charts.day_rows(figures, metric, CHART_DAYS)
+        chart = charts.specification("days", rows, words, **parameters)
+        found.append(Picture(metric.replace("_", "-"), titles[metric], charts.picture(chart, words)))
+    return tuple(found)
+
+
 def _address(text: str) -> Address:
     found = getaddresses([text])
     name, spec = found[0] if len(found) == 1 else ("", "")
-    if words.one_line(text) == text.strip() and spec.isascii() and re.fullmatch(r"[^\s@<>,;:\"]+@[A-Za-z0-9.-]+", spec):
+    if one_line(text) == text.strip() and spec.isascii() and re.fullmatch(r"[^\s@<>,;:\"]+@[A-Za-z0-9.-]+", spec):
         return Address(display_name=name, addr_spec=spec)
-    raise DeliveryError(f"{words.one_line(text, 200)!r} is not a mail address (EMAIL_FROM, EMAIL_TO)")
+    raise DeliveryError(f"{one_line(text, 200)!r} is not a mail address (EMAIL_FROM, EMAIL_TO, ALERT_TO)")

@@ -5,13 +5,14 @@ import smtplib
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 
 from ingestion.redaction import Redactor
 from orchestration.deliver import DeliveryError, words
+from orchestration.deliver.catalogue import mark
 from orchestration.deliver.mail.message import addressed, bare_address
 from orchestration.deliver.retry import TryFailed, with_retries
 from orchestration.settings import MailSettings
@@ -35,7 +36,7 @@ class SmtpServer:
     `timeout` bounds each answer and `deadline` all retries, in seconds.
     """
 
-    name = "Mail"
+    name = mark("Mail")
 
     def __init__(
         self,
@@ -55,13 +56,15 @@ class SmtpServer:
     def target(self) -> str:
         return ", ".join(self._mail.recipients)
 
-    def send(self, message: EmailMessage) -> Delivery:
-        """Hand the message over. Raises DeliveryError if nobody will get it.
+    def send(self, message: EmailMessage, recipients: Sequence[str] = ()) -> Delivery:
+        """Hand the message over, to `recipients` or else those of the settings.
 
-        A server that asks for patience before the mail's text went out is tried again.
+        A server that asks for patience before the mail's text went out is tried again. Raises
+        DeliveryError if nobody will get it.
         """
-        mail = addressed(message, self._mail.sender, self._mail.recipients)
-        sending = _Sending([bare_address(recipient) for recipient in self._mail.recipients])
+        recipients = recipients or self._mail.recipients
+        mail = addressed(message, self._mail.sender, recipients)
+        sending = _Sending([bare_address(recipient) for recipient in recipients])
         problem = ""
         try:
             with_retries("mail", lambda: self._send(mail, sending), self._deadline, self._sleep)
@@ -75,7 +78,7 @@ class SmtpServer:
             raise DeliveryError(f"the mail was not sent: {problem or f'every recipient was refused: {refused}'}")
         refused = f"; refused: {', '.join(missed)}" if missed else ""
         detail = f"sent to {', '.join(sending.sent)}{refused} by {self._where}"
-        return Delivery(self.name, True, self.target, detail)
+        return Delivery(self.name, True, ", ".join(recipients), detail)
 
     def check(self) -> str:
         try:

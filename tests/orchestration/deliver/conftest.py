@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from orchestration.deliver.figures import Day, Figures, Receipt
 from orchestration.deliver.sheet.google import GoogleSheet
 from orchestration.deliver.sheet.tables import Tables, build_tables
+from orchestration.deliver.words import ENGLISH
 from orchestration.settings import GoogleSettings
 from orchestration.summary import LoadCounts, RunSummary, Stage, TestCounts
 from tests.orchestration.deliver.google_emulator import Google
@@ -142,4 +143,4 @@ def sheet(google: Google, credentials: Path, waits: list[float]) -> GoogleSheet:
 
 @pytest.fixture
 def tables(figures: Figures, summary: RunSummary) -> Tables:
-    return build_tables(figures, summary, "https://docs.example/")
+    return build_tables(figures, summary, "https://docs.example/", ENGLISH)

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from orchestration.deliver import DeliveryError
+from orchestration.deliver import DeliveryError, Links
 from orchestration.deliver.figures import Figures
-from orchestration.deliver.mail.body import Links
 from orchestration.deliver.mail.message import compose
 from orchestration.deliver.mail.smtp import SmtpServer
+from orchestration.deliver.record import Past
+from orchestration.deliver.words import ENGLISH
 from orchestration.settings import MailSettings
 from orchestration.summary import RunSummary
 from tests.orchestration.deliver.mail_server import PASSWORD, USER, Authority, Post, mail_server
@@ -49,7 +50,7 @@ def waits() -> list[float]:
 
 @pytest.fixture
 def message(figures: Figures, summary: RunSummary) -> Any:
-    return compose(figures, summary, Links())
+    return compose(figures, summary, Links(), Past(), ENGLISH).main
 
 
 def server(
@@ -95,6 +96,7 @@ def test_a_mail_arrives_whole(authority: Authority, security: str, message: Any)
         "text/plain",
         "multipart/related",
         "text/html",
+        "image/png",
         "image/png",
     ]
 
