@@ -181,9 +181,14 @@ def _receipt(row: tuple[Any, ...], zone: ZoneInfo) -> Receipt:
 
 
 def _descriptions(cursor: Cursor) -> dict[str, dict[str, str]]:
-    """Mart -> column -> description, on one line and without Markdown's emphasis."""
+    """Mart -> column -> description."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     cursor.execute(COMMENTS)
     for mart, column, text in cursor.fetchall():
-        found[mart][column] = " ".join(text.replace("`", "").replace("**", "").split())
+        found[mart][column] = plain_description(text)
     return found
+
+
+def plain_description(text: str) -> str:
+    """One of dbt's descriptions on one line and without Markdown's emphasis."""
+    return " ".join(text.replace("`", "").replace("**", "").split())
