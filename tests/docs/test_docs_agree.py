@@ -15,27 +15,28 @@ import pytest
 from orchestration.commands.arguments import COMMANDS
 from orchestration.settings import NAMES, ROOT, Settings, read_settings
 
-README = (ROOT / "README.md").read_text("utf-8")
+REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
+DEVELOPMENT = (ROOT / "docs" / "development.md").read_text("utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text("utf-8")
 PROJECT = ROOT / "dbt_project"
 ROOMS = ("ingestion", "orchestration", "embedded")
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", ROOT / "README.ru.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 # Named in the documents, but made by a run.
 GENERATED = {"dbt_project/target"}
 # Read where they are used, for they are no settings of the product: an analyst's prefix, the demo's size.
 SPECIAL = {"GRADER_DBT_SCHEMA", "DEMO_SCALE"}
 
 
-def section(title: str, text: str = README) -> str:
+def section(title: str, text: str = REFERENCE) -> str:
     """The text below a heading, up to the next one."""
     found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
     assert found is not None, f"there is no section {title!r}"
     return found[1]
 
 
-def readme_settings() -> dict[str, str]:
-    """The settings in the README's table with their defaults, '' for unset."""
+def listed_settings() -> dict[str, str]:
+    """The settings in the reference's table with their defaults, '' for unset."""
     rows = re.findall(r"^\| `([A-Z_]+)` \| ([^|]*) \|", section("Settings"), re.MULTILINE)
     return {name: default.strip("`") if default.startswith("`") else "" for name, default in rows}
 
@@ -72,13 +73,13 @@ def fences() -> Iterator[tuple[Path, str]]:
             yield document, block
 
 
-def test_the_readme_the_example_and_the_code_know_the_same_settings() -> None:
-    assert list(readme_settings()) == list(NAMES)
+def test_the_reference_the_example_and_the_code_know_the_same_settings() -> None:
+    assert list(listed_settings()) == list(NAMES)
     assert sorted(example_settings()) == sorted(NAMES)
 
 
-def test_the_readme_and_the_example_give_the_same_defaults() -> None:
-    assert readme_settings() == example_settings()
+def test_the_reference_and_the_example_give_the_same_defaults() -> None:
+    assert listed_settings() == example_settings()
 
 
 # What has to be set for a default to show.
@@ -119,7 +120,7 @@ def test_every_line_of_the_example_can_be_uncommented(tmp_path: Path) -> None:
     assert settings.mail is not None
 
 
-def test_the_readme_the_help_and_the_makefile_know_the_same_targets() -> None:
+def test_the_reference_the_help_and_the_makefile_know_the_same_targets() -> None:
     helped = re.findall(r"^  make ([a-z-]+)", make("help"), re.MULTILINE)
     listed = re.findall(r"^\| `make ([a-z-]+)` \|", section("Commands"), re.MULTILINE)
     assert len(set(listed)) == len(listed)
@@ -181,7 +182,7 @@ def test_files_named_in_a_document_exist(document: Path) -> None:
 
 
 def test_files_named_where_to_change_something_exist() -> None:
-    named = re.findall(r"`((?:models|macros)/[\w./]*)`", section("Where do I change …"))
+    named = re.findall(r"`((?:models|macros)/[\w./]*)`", section("Where do I change …", DEVELOPMENT))
     assert named
     assert [path for path in named if not (PROJECT / path).exists()] == []
 
