@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics query check docs lineage db db-stop psql roles test test-fast lint format bench torture audit messages lock clean
+.PHONY: help run ingest build deliver metrics query status history check docs lineage db db-stop psql roles test test-fast lint format bench torture audit messages lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,12 @@ metrics: $(BIN)/dbt ## the metrics of a window: START= END= (JSON=1 for one JSON
 query: $(BIN)/dbt ## metrics by period, course, task: METRICS= BY= (CSV=1 or a file; ARGS=; alone: a list)
 	@$(ELT) query $(if $(METRICS),--metrics "$(METRICS)") $(if $(BY),--group-by "$(BY)" --order "$(BY)") \
 		$(if $(CSV),--csv "$(if $(filter 1,$(CSV)),/dev/stdout,$(CSV))") $(ARGS)
+
+status: $(BIN)/dbt ## the last run, how fresh the data is, what is due (JSON=1; fails when somebody should look)
+	@$(ELT) status $(if $(JSON),--json)
+
+history: $(BIN)/dbt ## the runs of the last year (JSON=1)
+	@$(ELT) history $(if $(JSON),--json)
 
 check: $(BIN)/dbt ## verify the settings and reach every outside party, changing nothing
 	@$(ELT) check

@@ -114,6 +114,7 @@ class GraderApi:
             ),
             fault.status_code,
             work.failed or window,
+            outage=fault.retry,
         )
 
     def _fetch(self, work: _Work, window: Window, tries: int) -> None:

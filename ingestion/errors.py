@@ -10,7 +10,12 @@ from ingestion.windows import Window
 
 
 class IngestionError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of everything this package raises on purpose.
+
+    `outage`: a party was away or refused for now, so the same may go well later.
+    """
+
+    outage = False
 
 
 class ApiError(IngestionError):
@@ -19,8 +24,9 @@ class ApiError(IngestionError):
     `status_code` is None without an answer; `window` is what failed (it may be a half of a slice).
     """
 
-    def __init__(self, message: str, status_code: int | None, window: Window) -> None:
+    def __init__(self, message: str, status_code: int | None, window: Window, outage: bool = False) -> None:
         super().__init__(message)
+        self.outage = outage
         self.status_code = status_code
         self.window = window
 
@@ -28,9 +34,17 @@ class ApiError(IngestionError):
 class WarehouseError(IngestionError):
     """The warehouse can't be reached, read or written."""
 
+    def __init__(self, message: str, outage: bool = False) -> None:
+        super().__init__(message)
+        self.outage = outage
+
 
 class LoadError(IngestionError):
     """A load did not reach the warehouse; the next run removes what is left of it and fetches again."""
+
+    def __init__(self, message: str, outage: bool = False) -> None:
+        super().__init__(message)
+        self.outage = outage
 
 
 class CancelledError(IngestionError):

@@ -36,7 +36,7 @@ from ingestion.batches import Fetched, write_csv
 from ingestion.errors import LoadError, causes
 from ingestion.raw import SCHEMA, TABLES
 from ingestion.redaction import Redactor
-from ingestion.warehouse import Warehouse
+from ingestion.warehouse import Warehouse, is_outage
 
 log = logging.getLogger(__name__)
 
@@ -147,6 +147,7 @@ def _load_failure(warehouse: Warehouse, work_dir: Path, error: Exception) -> Bas
     """The error to raise for one of dlt's: the words of what is behind it, without the password."""
     chain = list(causes(error))
     why = f"{type(chain[-1]).__name__}: {chain[-1]}"
+    outage = any(isinstance(link, psycopg2.Error) and is_outage(link) for link in chain)
     for link in chain:
         if isinstance(link, KeyboardInterrupt):
             return KeyboardInterrupt()
@@ -157,7 +158,8 @@ def _load_failure(warehouse: Warehouse, work_dir: Path, error: Exception) -> Bas
     why = Redactor([warehouse.password])(" ".join(why.split())[:500])
     return LoadError(
         f"A load into {warehouse.label} failed: {why}. "
-        "What to do: correct that and run again; what was not loaded is fetched again."
+        "What to do: correct that and run again; what was not loaded is fetched again.",
+        outage=outage,
     )
 
 

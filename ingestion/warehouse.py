@@ -1,5 +1,6 @@
 """Where the warehouse is: the one value every stage connects with."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -108,7 +109,8 @@ class Warehouse:
         else:
             advice = "run again; if it goes on, look at the server's log"
         code = f" (SQLSTATE {error.pgcode})" if error.pgcode else ""
-        return WarehouseError(f"The warehouse {self.label} failed: {said}{code}. What to do: {advice}.")
+        text = f"The warehouse {self.label} failed: {said}{code}. What to do: {advice}."
+        return WarehouseError(text, outage=is_outage(error))
 
     def dlt_url(self) -> str:
         """The same as a SQLAlchemy-style URL for dlt, which insists on a password even where none is needed."""
@@ -120,3 +122,13 @@ class Warehouse:
         elif ":" in host:
             host = f"[{host}]"
         return f"postgresql://{user}:{password}@{host}:{self.port}/{dbname}?{option}&client_encoding=UTF8"
+
+
+def is_outage(error: psycopg2.Error) -> bool:
+    """Whether the server was away, or could not take a session for now; a refusal for good is none."""
+    if error.pgcode is not None:
+        # connection exceptions, too many connections, an operator's shutdown
+        return error.pgcode.startswith(("08", "53300", "57P"))
+    text = str(error)
+    refused = "FATAL:" in text and not re.search("the database system is|too many|remaining connection slots", text)
+    return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) and not refused

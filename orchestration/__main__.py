@@ -9,17 +9,21 @@ import sys
 from pathlib import Path
 
 from ingestion.errors import IngestionError
+from ingestion.warehouse import Warehouse
 from ingestion.windows import Window
-from orchestration import lock, wiring
+from orchestration import history, lock, wiring
 from orchestration.commands import arguments, local, screen
+from orchestration.commands import history as history_command
 from orchestration.commands.check import check
 from orchestration.commands.metrics import metrics
 from orchestration.commands.query import query
 from orchestration.commands.roles import roles
-from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, GraderError
+from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, EXIT_SUSPECT_DAY, GraderError, LockedError
 from orchestration.logs import Tail, configure
-from orchestration.run import Run
-from orchestration.settings import SECRETS, Settings, read_settings
+from orchestration.patience import Patience
+from orchestration.ping import ping
+from orchestration.run import Run, mail_without_run
+from orchestration.settings import SECRETS, Settings, ping_url_alone, read_settings
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +55,8 @@ def _command(argv: list[str]) -> int:
         window = arguments.window_of(options) if "start" in options else None
         log = configure(settings.log_dir, settings.log_retention_days, settings.secrets, is_pipeline)
     except GraderError as error:
+        if options.command == "run":
+            ping(ping_url_alone(), "failure")
         print(error, file=sys.stderr)
         return error.exit_code
     try:
@@ -92,23 +98,72 @@ def _hide_secrets_from_children(with_dbt: bool) -> None:
 def _pipeline(
     options: argparse.Namespace, settings: Settings, window: Window | None, tail: Tail, log_file: Path
 ) -> int:
-    code = EXIT_DONE
-    warehouse = wiring.open_warehouse(settings)
-    locked = lock.pipeline_lock(warehouse, options.command, options.wait)
-    with locked as check_lock, screen.ingest_progress() as show_progress:
-        run = Run(settings, warehouse, options.command, tail, log_file, check_lock, show_progress)
-        match options.command:
-            case "run":
-                code = run.everything(window)
-            case "ingest":
-                run.ingest(window)
-            case "build":
-                run.build(options.full_refresh)
-                code = run.exit_code
-            case "deliver":
-                code = run.deliver()
+    """Run a command that changes the warehouse or delivers; whoever watches runs is told of `run`."""
+    watched = settings.ping_url if options.command == "run" else None
+    code = EXIT_STAGE_FAILED
+    ping(watched, "start")
+    try:
+        code = _locked(options, settings, window, tail, log_file)
+    except LockedError as error:
+        code = error.exit_code
+        raise
+    finally:
+        ping(watched, "success" if code in (EXIT_DONE, EXIT_SUSPECT_DAY) else "failure")
+    return code
+
+
+def _locked(options: argparse.Namespace, settings: Settings, window: Window | None, tail: Tail, log_file: Path) -> int:
+    patience = Patience(settings.retry_for)
+    try:
+        warehouse, locked = _begin(options, settings, patience)
+    except (GraderError, IngestionError) as error:
+        # A nightly run that nobody watches would just be missing.
+        if options.command == "run" and settings.send_mail and not sys.stderr.isatty():
+            mail_without_run(settings, options.command, error, tail, log_file)
+        raise
+    with locked, screen.ingest_progress() as show_progress:
+        run = Run(
+            settings,
+            warehouse,
+            options.command,
+            tail,
+            log_file,
+            locked.check,
+            show_progress,
+            locked.renew,
+            patience,
+        )
+        with history.noted(warehouse, run.summary) as ended:
+            code = ended.exit_code = _act(run, options, window)
     screen.show_summary(run.summary, run.words)
     return code
+
+
+def _begin(options: argparse.Namespace, settings: Settings, patience: Patience) -> tuple[Warehouse, lock.PipelineLock]:
+    """The warehouse and its lock, taken; an outage is waited out."""
+    while True:
+        try:
+            warehouse = wiring.open_warehouse(settings)
+            locked = lock.PipelineLock(warehouse, options.command, options.wait).take()
+        except (GraderError, IngestionError) as error:
+            if not patience.wait(options.command, error):
+                raise
+        else:
+            patience.reset()
+            return warehouse, locked
+
+
+def _act(run: Run, options: argparse.Namespace, window: Window | None) -> int:
+    match options.command:
+        case "run":
+            return run.everything(window)
+        case "ingest":
+            run.ingest(window)
+            return EXIT_DONE
+        case "build":
+            run.build(options.full_refresh)
+            return run.exit_code
+    return run.deliver()
 
 
 def _other(options: argparse.Namespace, settings: Settings, window: Window | None) -> int:
@@ -123,6 +178,10 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             return local.psql(settings, options.arguments)
         case "query":
             return query(settings, [argument for argument in options.arguments if argument != "--"])
+        case "history":
+            return history_command.history(settings, options.json)
+        case "status":
+            return history_command.status(settings, options.json)
         case "docs":
             return local.docs(settings, not options.no_serve, options.port)
         case "lineage":

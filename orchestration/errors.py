@@ -12,9 +12,17 @@ EXIT_SUSPECT_DAY = 5
 
 
 class GraderError(Exception):
-    """Base of all; `exit_code` is what the process ends with."""
+    """Base of all; `exit_code` is what the process ends with.
+
+    `outage`: a party was away or refused for now, so the same may go well later.
+    """
 
     exit_code = EXIT_STAGE_FAILED
+    outage = False
+
+    def __init__(self, message: str, outage: bool = False) -> None:
+        super().__init__(message)
+        self.outage = outage
 
 
 class SettingsError(GraderError):

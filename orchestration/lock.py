@@ -8,10 +8,8 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, suppress
 from datetime import datetime
-from functools import partial
 
 import psycopg2
 from psycopg2.extensions import cursor as Cursor
@@ -50,25 +48,56 @@ HOLDER = """
 HELD_BY = f"select count(*) from ({HOLDER}) as holder where pid = %s"  # noqa: S608
 
 
-@contextmanager
-def pipeline_lock(warehouse: Warehouse, command: str, wait: bool = False) -> Iterator[Callable[[], None]]:
-    """Hold the lock while the block runs; the block gets `check_held` for it.
+class PipelineLock:
+    """The lock, held while the `with` block runs.
 
-    `command` names the holder to others. With `wait` it waits for its turn. Raises LockedError,
-    naming the holder and since when, if another run has the lock; WarehouseError.
+    `command` names the holder to others. With `wait` it waits for its turn.
     """
-    # PostgreSQL cuts application names at 63 bytes, and the last 17 are the time.
-    host, pid = socket.gethostname().encode("ascii", "replace").decode(), f":{os.getpid()}"
-    name = f"grader-elt {command} {host}"[: 63 - 17 - len(pid)] + pid
-    # A lost line must not hold up the end of a run either.
-    with warehouse.session(name, autocommit=True, tcp_user_timeout=30_000) as cursor:
-        _acquire(cursor, warehouse, name, wait)
+
+    def __init__(self, warehouse: Warehouse, command: str, wait: bool = False) -> None:
+        # PostgreSQL cuts application names at 63 bytes, and the last 17 are the time.
+        host, pid = socket.gethostname().encode("ascii", "replace").decode(), f":{os.getpid()}"
+        self._name = f"grader-elt {command} {host}"[: 63 - 17 - len(pid)] + pid
+        self._warehouse, self._wait = warehouse, wait
+        self._session = ExitStack()
+        self._pid = 0
+
+    def take(self) -> "PipelineLock":
+        """Take the lock. Raises LockedError, naming the holder and since when; WarehouseError."""
+        with ExitStack() as session:
+            # A lost line must not hold up the end of a run either.
+            cursor = session.enter_context(
+                self._warehouse.session(self._name, autocommit=True, tcp_user_timeout=30_000)
+            )
+            _acquire(cursor, self._warehouse, self._name, self._wait)
+            session.callback(_release, cursor)
+            self._pid = cursor.connection.info.backend_pid
+            self._session = session.pop_all()
+        return self
+
+    def __enter__(self) -> "PipelineLock":
+        return self if self._pid else self.take()
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    def check(self) -> None:
+        """Raise StageError unless the server still keeps the session that holds the lock."""
+        check_held(self._warehouse, self._pid)
+
+    def renew(self) -> None:
+        """Take the lock again if its session has ended. Raises LockedError, WarehouseError."""
         try:
-            yield partial(check_held, warehouse, cursor.connection.info.backend_pid)
-        finally:
-            # The server keeps a closed session for a moment, and the next run may start now.
-            with suppress(psycopg2.Error):
-                cursor.execute("select pg_advisory_unlock(%s)", (LOCK_KEY,))
+            self.check()
+        except StageError:
+            self._session.close()
+            self.take()
+
+
+def _release(cursor: Cursor) -> None:
+    # The server keeps a closed session for a moment, and the next run may start now.
+    with suppress(psycopg2.Error):
+        cursor.execute("select pg_advisory_unlock(%s)", (LOCK_KEY,))
 
 
 def check_held(warehouse: Warehouse, pid: int) -> None:
@@ -87,7 +116,8 @@ def check_held(warehouse: Warehouse, pid: int) -> None:
         problem = str(error)
     raise StageError(
         f"This run no longer has {warehouse.label} to itself: {problem} "
-        "Nothing more was done; see whether the server was restarted, then run again."
+        "Nothing more was done; see whether the server was restarted, then run again.",
+        outage=True,
     )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from ingestion import raw
 from ingestion.api import GraderApi
@@ -40,10 +41,13 @@ from orchestration.errors import (
     StageError,
 )
 from orchestration.logs import Tail
+from orchestration.patience import Patience
 from orchestration.settings import Settings
 from orchestration.summary import Delivery, RunSummary, Stage
 
 logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 EXIT_CODES = {
     "done": EXIT_DONE,
@@ -77,7 +81,8 @@ class Run:
     """One command at work on the warehouse: its settings, its stages and the summary they add to.
 
     `check_lock` raises StageError when other runs are no longer kept away; it is called before each
-    stage and each load. `show_progress` gets an ingest's progress; `tail` holds the log's last
+    stage and each load. `renew_lock` keeps them away again after an outage, which `patience` waits
+    out. `show_progress` gets an ingest's progress; `tail` holds the log's last
     lines for the mail about a failure.
     """
 
@@ -88,6 +93,8 @@ class Run:
     log_file: Path
     check_lock: Callable[[], None]
     show_progress: Callable[[Progress], None] = lambda _: None
+    renew_lock: Callable[[], None] = lambda: None
+    patience: Patience = field(default_factory=lambda: Patience(timedelta(0)))
     now: Callable[[], datetime] = partial(datetime.now, timezone.utc)
     summary: RunSummary = field(init=False)
 
@@ -105,15 +112,34 @@ class Run:
     def everything(self, window: Window | None) -> int:
         """Ingest, build, deliver; returns the exit code. The mail goes out in any case."""
         try:
-            load_ids = self.ingest(window).load_ids
-            self.build()
-            self.summary.loads = receipts.of_loads(self.warehouse, load_ids)
+            load_ids = self._patiently("ingest", lambda: self.ingest(window)).load_ids
+            self._patiently("build", lambda: self.build())
+            self.summary.loads = self._patiently("build", lambda: receipts.of_loads(self.warehouse, load_ids))
         except Exception as error:
             if not is_expected(error):
                 logger.exception("unexpected error")
             self._report_failure(error)
             return EXIT_STAGE_FAILED
         return self.deliver()
+
+    def _patiently(self, name: str, act: Callable[[], T]) -> T:
+        """What a stage returns, once the parties it needs are there; raises its error when patience ends."""
+        done = len(self.summary.stages)
+        again = False
+        while True:
+            try:
+                if again:
+                    self.renew_lock()
+                result = act()
+            except (GraderError, IngestionError) as error:
+                again = self.patience.wait(name, error)
+                if not again:
+                    raise
+                # What failed for an outage is no part of the story once it is over.
+                del self.summary.stages[done:]
+            else:
+                self.patience.reset()
+                return result
 
     def ingest(self, window: Window | None) -> IngestReport:
         """Bring `window`, or what is due without one, into the raw schema. Raises StageError, IngestionError."""
@@ -201,13 +227,16 @@ class Run:
 
     def _figures(self) -> Figures | None:
         try:
-            return read_figures(self.warehouse, self.settings.report_timezone, self.settings.share_learners)
+            return self._patiently("deliver", self._read_figures)
         except IngestionError as error:
             if self.summary.outcome == "failed":
                 logger.warning("the mail has no figures: %s", error)
             else:
                 self._note(Delivery("Figures", False, self.warehouse.label, str(error)))
             return None
+
+    def _read_figures(self) -> Figures:
+        return read_figures(self.warehouse, self.settings.report_timezone, self.settings.share_learners)
 
     def _deliver_sheet(self, figures: Figures) -> None:
         sender = wiring.table_sender(self.settings)
@@ -284,3 +313,28 @@ class Run:
         detail = ", ".join(words)
         self.summary.stages.append(Stage(name, "done", seconds, detail))
         logger.info("%s: ended after %.2f s: %s", name, seconds, detail)
+
+
+def mail_without_run(settings: Settings, command: str, error: Exception, tail: Tail, log_file: Path) -> RunSummary:
+    """Mail about a run that could not even start; returns what there is to tell of it."""
+    now = datetime.now(timezone.utc)
+    summary = RunSummary(uuid.uuid4().hex[:12], command, now, settings.api is None, str(log_file), now)
+    summary.failure, summary.log_tail = describe(error), tuple(tail.lines)
+    words, sender = Words(settings.report_language), wiring.message_sender(settings)
+    try:
+        mails = compose(
+            Figures(settings.report_timezone),
+            summary,
+            wiring.links(settings),
+            record.Past(),
+            words,
+            alert_apart=bool(settings.alert_to),
+        )
+        if mails.alert is not None:
+            sender.send(mails.alert, settings.alert_to)
+        summary.deliveries.append(sender.send(mails.main))
+    except Exception as problem:
+        if not is_expected(problem):
+            logger.exception("unexpected error")
+        logger.error("the mail about it was not sent: %s", describe(problem))
+    return summary

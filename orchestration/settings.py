@@ -9,6 +9,7 @@ import json
 import math
 import os
 import re
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -40,10 +41,11 @@ MAIL = (
 LOGIN = ("SMTP_USER", "SMTP_PASSWORD")
 PLACES = ("LOG_DIR", "LOG_RETENTION_DAYS", "OUT_DIR", "STATE_DIR")
 REPORTS = ("REPORT_TIMEZONE", "REPORT_LANGUAGE", "ALERT_TO", "ATTACH_REPORT", "SHARE_LEARNERS", "MAIL")
-NAMES = (*API, "START_DATE", "LOOKBACK_HOURS", *POSTGRES, *GOOGLE, *MAIL, *REPORTS, *PLACES)
+NIGHTS = ("RETRY_FOR", "PING_URL")
+NAMES = (*API, "START_DATE", "LOOKBACK_HOURS", *POSTGRES, *GOOGLE, *MAIL, *REPORTS, *NIGHTS, *PLACES)
 
 # Taken as they are, white space included.
-SECRETS = ("API_CLIENT_KEY", "POSTGRES_PASSWORD", "SMTP_PASSWORD")
+SECRETS = ("API_CLIENT_KEY", "POSTGRES_PASSWORD", "SMTP_PASSWORD", "PING_URL")
 # A group is set as a whole or not at all, but for these.
 OPTIONAL = {
     *("POSTGRES_PORT", "POSTGRES_PASSWORD", "POSTGRES_SSLMODE", "GOOGLE_SHEETS_API_URL"),
@@ -63,6 +65,8 @@ SPREADSHEET = re.compile(
 )
 # Only plain names reach the file system and, later, SQL text.
 ZONE = re.compile(r"[A-Za-z0-9_+-]+(?:/[A-Za-z0-9_+-]+)*")
+
+DURATION = re.compile(r"0|([1-9]\d{0,5})([smh])", re.ASCII)
 
 T = TypeVar("T")
 
@@ -109,6 +113,8 @@ class Settings:
     send_mail: bool
     attach_report: bool
     share_learners: bool
+    retry_for: timedelta
+    ping_url: str | None = field(repr=False)
     log_dir: Path
     log_retention_days: int
     out_dir: Path
@@ -121,6 +127,8 @@ class Settings:
             self.warehouse.password if self.warehouse else "",
             self.mail.password if self.mail else "",
         ]
+        if self.ping_url:
+            values += [self.ping_url, *(part for part in urlsplit(self.ping_url).path.split("/") if len(part) >= 8)]
         if self.google:
             values += [self.google.private_key, *self.google.private_key.splitlines()[1:-1]]
         return tuple(value for value in values if value)
@@ -139,6 +147,16 @@ def read_settings(environment: Mapping[str, str] | None = None, env_file: Path =
         lines = "".join(f"\n  {problem}" for problem in reader.problems)
         raise SettingsError(f"The settings cannot be used:{lines}")
     return settings
+
+
+def ping_url_alone() -> str | None:
+    """PING_URL where other settings can't be used; None without one that can."""
+    try:
+        given = {name: value for name, value in os.environ.items() if value.strip()}
+        text = (_read_env_file(ROOT / ".env") | given).get("PING_URL", "").strip()
+        return _ping_url(text) if text else None
+    except (SettingsError, ValueError):
+        return None
 
 
 def _read_env_file(path: Path) -> dict[str, str]:
@@ -188,6 +206,9 @@ class _Reader:
             send_mail=self.values.get("MAIL") != "0",
             attach_report=self.read("ATTACH_REPORT", _switch, "0"),
             share_learners=self.read("SHARE_LEARNERS", _switch, "0"),
+            # Whoever sits at a terminal decides; at night nobody does.
+            retry_for=self.read("RETRY_FOR", _duration, "0" if sys.stderr.isatty() else "2h"),
+            ping_url=self.read("PING_URL", _ping_url),
             log_dir=self.read("LOG_DIR", _folder, "logs"),
             log_retention_days=self.read("LOG_RETENTION_DAYS", _whole_number, "3", 0, 36_500),
             out_dir=self.read("OUT_DIR", _folder, "out"),
@@ -283,6 +304,21 @@ def _hours(text: str) -> timedelta:
     if not 0 <= hours <= LONGEST_LOOKBACK:
         raise ValueError(f"a number of hours from 0 to {LONGEST_LOOKBACK}, not {text!r}")
     return timedelta(hours=hours)
+
+
+def _duration(text: str) -> timedelta:
+    found = DURATION.fullmatch(text)
+    if found is None:
+        raise ValueError(f"a time like 90s, 30m or 2h, or 0, not {text!r}")
+    return timedelta(seconds=int(found[1]) * {"s": 1, "m": 60, "h": 3600}[found[2]]) if found[1] else timedelta(0)
+
+
+def _ping_url(text: str) -> str:
+    with suppress(ValueError):
+        parts = urlsplit(text)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and not re.search(r"\s", text):
+            return text
+    raise ValueError("a URL that begins with http:// or https://")
 
 
 def _zone(text: str) -> ZoneInfo:

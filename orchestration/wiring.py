@@ -81,7 +81,7 @@ def table_sender(settings: Settings) -> GoogleSheet | Workbook:
     if settings.google is not None:
         from orchestration.deliver.sheet.google import GoogleSheet
 
-        return GoogleSheet(settings.google)
+        return GoogleSheet(settings.google, patience=settings.retry_for.total_seconds())
     from orchestration.deliver.sheet.workbook import Workbook
 
     return Workbook(settings.out_dir / "metrics.xlsx")
@@ -92,7 +92,7 @@ def message_sender(settings: Settings) -> SmtpServer | Outbox:
     if settings.mail is not None:
         from orchestration.deliver.mail.smtp import SmtpServer
 
-        return SmtpServer(settings.mail)
+        return SmtpServer(settings.mail, patience=settings.retry_for.total_seconds())
     from orchestration.deliver.mail.outbox import Outbox
 
     return Outbox(settings.out_dir / "mail", OUTBOX_SENDER, [OUTBOX_RECIPIENT])

@@ -32,6 +32,8 @@ _SETTINGS = {
     "ATTACH_REPORT",
     "SHARE_LEARNERS",
     "MAIL",
+    "RETRY_FOR",
+    "PING_URL",
     "LOG_DIR",
     "LOG_RETENTION_DAYS",
     "OUT_DIR",

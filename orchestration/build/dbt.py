@@ -122,7 +122,7 @@ class Dbt:
         try:
             reason = "asked to" if full_refresh else rebuild_reason(self.warehouse, "marts", self.zone)
         except WarehouseError as error:
-            raise StageError(f"The build could not start. {error}") from None
+            raise StageError(f"The build could not start. {error}", outage=error.outage) from None
         # Unit tests judge the code, not the data: they belong to `make test`. One thread, because
         # there is one session.
         arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", "1"]
@@ -143,8 +143,8 @@ class Dbt:
             keep_failures(self.warehouse, failures)
             return build
         except psycopg2.Error as error:
-            problem = str(self.warehouse.failure(error))
-        raise StageError(f"The build failed. {problem} {published}.")
+            failure = self.warehouse.failure(error)
+        raise StageError(f"The build failed. {failure} {published}.", outage=failure.outage)
 
     def _build(self, arguments: list[str], manifest: Any, session: Session) -> Build:
         """Build in the session. Raises StageError when it can't be published though no node failed."""
@@ -153,7 +153,8 @@ class Dbt:
             raise StageError(
                 f"The connection to {self.warehouse.label} was lost during the build. Nothing was published: "
                 "the marts keep the figures of the last good build. See the log and whether the server was "
-                "restarted, then run again."
+                "restarted, then run again.",
+                outage=True,
             )
         if session.lost is not None:
             raise StageError(str(session.lost))

@@ -22,7 +22,8 @@ def of_loads(warehouse: Warehouse, load_ids: list[str]) -> LoadCounts:
     try:
         rows = warehouse.query(RECEIPTS, (load_ids,))
     except WarehouseError as error:
-        raise StageError(f"The receipts of this run's loads could not be read. {error}") from None
+        text = f"The receipts of this run's loads could not be read. {error}"
+        raise StageError(text, outage=error.outage) from None
     reasons: Counter[str] = Counter()
     for row in rows:
         reasons.update(row[4])

@@ -15,6 +15,8 @@ COMMANDS = {
     "deliver": "write the spreadsheet and send the mail",
     "metrics": "the metrics of a window",
     "query": "metrics by the semantic layer",
+    "status": "the last run, how fresh the data is, what is due, room",
+    "history": "the runs of the last year",
     "check": "verify the settings and reach every outside party, changing nothing",
     "docs": "build the dbt docs site and serve it",
     "lineage": "build the site with the ERD and the lineage of columns and serve it",
@@ -44,7 +46,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         waiting = "wait for another run instead of giving up"
         added[name].add_argument("--wait", action="store_true", help=waiting)
     added["build"].add_argument("--full-refresh", action="store_true", help="rebuild every model from raw")
-    added["metrics"].add_argument("--json", action="store_true", help="print one JSON object")
+    for name in ("metrics", "status", "history"):
+        added[name].add_argument("--json", action="store_true", help="print JSON")
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
     for name in ("docs", "lineage"):
         added[name].add_argument("--no-serve", action="store_true", help="only write the files")

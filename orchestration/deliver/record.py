@@ -1,4 +1,4 @@
-"""What was told and delivered, kept in the warehouse: schema `ops`, which no build touches.
+"""What was told and delivered, noted in the schema `ops`.
 
 It decides whether a mail about a day is the first one, and which alerts are news.
 """
@@ -9,43 +9,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import Json
 
 from ingestion.errors import WarehouseError
-from ingestion.warehouse import Warehouse, exists
+from ingestion.warehouse import Warehouse
+from orchestration import ops
 from orchestration.deliver.alerts import Alert
 from orchestration.deliver.figures import Day
 from orchestration.summary import Delivery, RunSummary
 
 logger = logging.getLogger(__name__)
-
-TABLES = """
-    create schema if not exists ops;
-    create table if not exists ops.deliveries (
-        run_id text not null,
-        name text not null,
-        target text not null,
-        ok boolean not null,
-        detail text not null,
-        delivered_at timestamptz not null default now(),
-        as_of_day date,
-        figures jsonb
-    );
-    comment on table ops.deliveries is
-        'Grain: one delivery of a run (spreadsheet, report, mail), with the figures of the day it was about.';
-    create table if not exists ops.alerts (
-        kind text not null,
-        key text not null,
-        label text not null,
-        opened_on date not null,
-        told_on date not null,
-        closed_on date,
-        primary key (kind, key, opened_on)
-    );
-    comment on table ops.alerts is
-        'Grain: one incident or warning from the last full day it was found on to the one it was gone.';
-"""
 
 
 @dataclass(frozen=True)
@@ -61,7 +34,7 @@ def read_past(warehouse: Warehouse, day: date) -> Past:
     """What was told before a mail about `day`. Nothing, with a warning in the log, when it can't be read."""
     try:
         with warehouse.session("grader-elt deliver") as cursor:
-            if not (exists(cursor, "ops.deliveries") and exists(cursor, "ops.alerts")):
+            if not ops.is_there(cursor):
                 return Past()
             cursor.execute(
                 "select figures from ops.deliveries where name = 'Mail' and ok and as_of_day = %s"
@@ -110,14 +83,7 @@ def keep_alerts(warehouse: Warehouse, alerts: Sequence[Alert]) -> None:
 
 def _write(warehouse: Warehouse, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
     try:
-        with warehouse.session("grader-elt deliver") as cursor:
-            _make(cursor)
+        with ops.noting(warehouse) as cursor:
             cursor.executemany(statement, rows)
     except WarehouseError as error:
         logger.warning("what was delivered could not be noted in the schema ops: %s", error)
-
-
-def _make(cursor: Cursor) -> None:
-    """The tables, unless they are there: only their owner needs the right to make them."""
-    if not (exists(cursor, "ops.deliveries") and exists(cursor, "ops.alerts")):
-        cursor.execute(TABLES)

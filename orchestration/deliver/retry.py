@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _TRIES = 6
-_BACKOFF = tenacity.wait_exponential_jitter(multiplier=2, max=60, jitter=2)
+_BACKOFF = tenacity.wait_exponential_jitter(multiplier=2, max=600, jitter=2)
 
 
 class TryFailed(Exception):
@@ -24,15 +24,19 @@ class TryFailed(Exception):
         self.retry_after = retry_after
 
 
-def with_retries(name: str, act: Callable[[], T], deadline: float, sleep: Callable[[float], None]) -> T:
+def with_retries(
+    name: str, act: Callable[[], T], deadline: float, sleep: Callable[[float], None], patience: float = 0
+) -> T:
     """What `act` returns, after as many tries as it takes.
 
-    Raises the last TryFailed: when trying again won't help, after a few tries, or when the next one
-    would come later than `deadline` seconds after the first.
+    Raises the last TryFailed: when trying again won't help, or when the next one would come after a
+    few tries or later than `deadline` seconds after the first, and later than `patience` seconds,
+    for which an outage is to be waited out.
     """
+    few = tenacity.stop_after_attempt(_TRIES) | tenacity.stop_before_delay(deadline)
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception(lambda error: isinstance(error, TryFailed) and error.again),
-        stop=tenacity.stop_after_attempt(_TRIES) | tenacity.stop_before_delay(deadline),
+        stop=few & tenacity.stop_before_delay(patience),
         wait=lambda state: max(_BACKOFF(state), _failure(state).retry_after or 0),
         sleep=sleep,
         before_sleep=lambda state: logger.warning(

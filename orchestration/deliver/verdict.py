@@ -32,14 +32,15 @@ def read_verdict(cursor: Cursor) -> DayVerdict | None:
 
 def of_last_full_day(warehouse: Warehouse) -> DayVerdict | None:
     """The same, told in the log. Raises StageError."""
-    problem = ""
+    problem: WarehouseError | None = None
     try:
         with warehouse.session() as cursor:
             found = read_verdict(cursor)
     except WarehouseError as error:
-        problem = str(error)
-    if problem:
-        raise StageError(f"The verdict on the last full day could not be read. {problem}")
+        problem = error
+    if problem is not None:
+        text = f"The verdict on the last full day could not be read. {problem}"
+        raise StageError(text, outage=problem.outage)
     if found is not None:
         logger.log(
             logging.WARNING if found.is_suspect else logging.INFO,

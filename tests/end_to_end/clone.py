@@ -36,7 +36,9 @@ class Clone:
         path = os.pathsep.join([str(self.path / ".venv" / "bin"), os.environ["PATH"]])
         home = self.path.parent / "home"
         home.mkdir(exist_ok=True)
-        return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", **self.settings, **settings}
+        # Without a terminal the product would wait out every outage that a test makes.
+        basis = {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", "RETRY_FOR": "0"}
+        return {**basis, **self.settings, **settings}
 
     def command(self, *words: str, cwd: Path | None = None, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the clone and wait for it; its output is kept, whatever its exit code."""

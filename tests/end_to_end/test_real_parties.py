@@ -16,7 +16,7 @@ import openpyxl
 import pytest
 
 from ingestion.warehouse import Warehouse
-from orchestration.lock import pipeline_lock
+from orchestration.lock import PipelineLock
 from tests.end_to_end.clone import Clone, exists, rows
 from tests.end_to_end.commands import PreparedProcess
 from tests.ingestion.fake_api import KEY, FakeApi, Reply, attempt, attempts, instant
@@ -199,7 +199,7 @@ def test_a_failing_delivery_does_not_stop_the_other(
 
 
 def test_a_second_run_names_the_first(grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse) -> None:
-    with pipeline_lock(warehouse, "run"):
+    with PipelineLock(warehouse, "run"):
         done = grading.run("run", *WINDOW)
     assert done.code == 4
     assert "grader-elt run" in done.output
@@ -210,7 +210,7 @@ def test_waiting_for_the_first_run(grading: PreparedProcess, grader: FakeApi, wa
     held, released = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with pipeline_lock(warehouse, "run"):
+        with PipelineLock(warehouse, "run"):
             held.set()
             released.wait(20)
 

@@ -35,6 +35,7 @@ ENVIRONMENT = {
     "POSTGRES_DB": "grader",
     "POSTGRES_USER": "elt",
     "POSTGRES_PASSWORD": PASSWORD,
+    "RETRY_FOR": "0",
 }
 NOW = datetime(2026, 11, 22, 3, tzinfo=timezone.utc)
 
@@ -190,6 +191,8 @@ def parties(monkeypatch: pytest.MonkeyPatch) -> Parties:
         "wiring.message_sender": lambda _: FakeSender("Mail", fake),
     }.items():
         monkeypatch.setattr(f"orchestration.run.{name}", value)
+    monkeypatch.setattr("orchestration.history.begin", lambda *_: None)
+    monkeypatch.setattr("orchestration.history.end", lambda *_: None)
     # Drawing takes longer than all the rest.
     monkeypatch.setattr("orchestration.deliver.charts.picture", lambda *_: b"a picture")
     return fake

@@ -23,15 +23,15 @@ import pytest
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration.errors import LockedError, StageError
-from orchestration.lock import check_held, pipeline_lock
+from orchestration.lock import PipelineLock, check_held
 from orchestration.settings import ROOT
 
 HOLDER = """
 import json, sys
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
-from orchestration.lock import pipeline_lock
-with pipeline_lock(Warehouse(**json.loads(sys.argv[1])), sys.argv[2]):
+from orchestration.lock import PipelineLock
+with PipelineLock(Warehouse(**json.loads(sys.argv[1])), sys.argv[2]):
     print("holding", flush=True)
     sys.stdin.read()
 """
@@ -71,7 +71,7 @@ def holding(warehouse: Warehouse, command: str = "run") -> Iterator[subprocess.P
 def take(warehouse: Warehouse, wait: bool = False) -> bool:
     """Whether the lock could be had."""
     try:
-        with pipeline_lock(warehouse, "build", wait):
+        with PipelineLock(warehouse, "build", wait):
             return True
     except LockedError:
         return False
@@ -81,7 +81,7 @@ def test_a_second_run_is_told_who_has_it_and_since_when(warehouse: Warehouse) ->
     with (
         holding(warehouse, "run") as process,
         pytest.raises(LockedError) as caught,
-        pipeline_lock(warehouse, "build"),
+        PipelineLock(warehouse, "build"),
     ):
         pytest.fail("two runs at once")
     message = str(caught.value)
@@ -109,7 +109,7 @@ def test_the_lock_is_free_even_while_the_server_is_slow_to_end_the_session(wareh
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Warehouse, "connect", remember)
-        with pipeline_lock(warehouse, "run"):
+        with PipelineLock(warehouse, "run"):
             pass
     assert take(warehouse)
     for session in sessions:
@@ -117,7 +117,7 @@ def test_the_lock_is_free_even_while_the_server_is_slow_to_end_the_session(wareh
 
 
 def test_the_lock_is_free_after_an_error(warehouse: Warehouse) -> None:
-    with pytest.raises(ZeroDivisionError), pipeline_lock(warehouse, "run"):
+    with pytest.raises(ZeroDivisionError), PipelineLock(warehouse, "run"):
         raise ZeroDivisionError
     assert take(warehouse)
 
@@ -129,7 +129,7 @@ def test_waiting_ends_when_the_holder_does(warehouse: Warehouse, caplog: pytest.
         taken = threading.Event()
 
         def wait_for_it() -> None:
-            with pipeline_lock(warehouse, "build", wait=True):
+            with PipelineLock(warehouse, "build", wait=True):
                 taken.set()
 
         waiting = threading.Thread(target=wait_for_it)
@@ -152,29 +152,48 @@ def test_the_lock_does_not_outlive_its_owner(warehouse: Warehouse) -> None:
 
 
 def test_a_lost_session_is_noticed(warehouse: Warehouse) -> None:
-    with pipeline_lock(warehouse, "run") as check:
-        check()
+    with PipelineLock(warehouse, "run") as held:
+        held.check()
         execute(warehouse, "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
         with pytest.raises(StageError, match="no longer has .* to itself: the session .* has ended"):
-            check()
+            held.check()
+
+
+def test_a_lost_lock_can_be_taken_again(warehouse: Warehouse) -> None:
+    with PipelineLock(warehouse, "run") as held:
+        held.renew()
+        execute(warehouse, "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+        held.renew()
+        held.check()
+        with pytest.raises(LockedError), PipelineLock(warehouse, "build"):
+            pytest.fail("two runs at once")
+    with PipelineLock(warehouse, "build"):
+        pass
+
+
+def test_a_lost_lock_that_another_run_has_taken_is_not(warehouse: Warehouse) -> None:
+    with PipelineLock(warehouse, "run") as held:
+        execute(warehouse, "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'")
+        with PipelineLock(warehouse, "build"), pytest.raises(LockedError, match="grader-elt build"):
+            held.renew()
 
 
 def test_a_server_out_of_reach_may_have_lost_the_session(warehouse: Warehouse) -> None:
-    with pipeline_lock(warehouse, "run"):
+    with PipelineLock(warehouse, "run"):
         away = replace(warehouse, dbname="no_such_database")
         with pytest.raises(StageError, match="no longer has .* to itself: .*does not exist"):
             check_held(away, 1)
 
 
 def test_other_databases_are_independent(server: Warehouse, warehouse: Warehouse) -> None:
-    with pipeline_lock(warehouse, "run"):
+    with PipelineLock(warehouse, "run"):
         assert take(replace(server, dbname="postgres"))
         assert not take(warehouse)
 
 
 def test_a_server_that_ends_idle_sessions_does_not_end_the_lock(warehouse: Warehouse) -> None:
     execute(warehouse, f"alter database {warehouse.dbname} set idle_session_timeout = 200")
-    with pipeline_lock(warehouse, "run"):
+    with PipelineLock(warehouse, "run"):
         threading.Event().wait(0.8)
         assert not take(warehouse)
 
@@ -188,7 +207,7 @@ def test_an_account_of_another_role_learns_who_has_it_and_since_when(warehouse: 
         with (
             holding(warehouse, "run"),
             pytest.raises(LockedError, match=f"grader-elt run .*, {SINCE}"),
-            pipeline_lock(other, "build"),
+            PipelineLock(other, "build"),
         ):
             pytest.fail("two runs at once")
     finally:
@@ -199,9 +218,9 @@ def test_a_long_host_name_leaves_room_for_the_rest(warehouse: Warehouse, monkeyp
     monkeypatch.setattr("socket.gethostname", lambda: "ä" + "h" * 80)
     monkeypatch.setattr("os.getpid", lambda: 4_194_304)
     with (
-        pipeline_lock(warehouse, "deliver"),
+        PipelineLock(warehouse, "deliver"),
         pytest.raises(LockedError, match=rf"grader-elt deliver \?h+:4194304, {SINCE}"),
-        pipeline_lock(warehouse, "build"),
+        PipelineLock(warehouse, "build"),
     ):
         pytest.fail("two runs at once")
 
@@ -214,12 +233,12 @@ def test_a_run_that_waited_has_it_since_it_got_it(warehouse: Warehouse, monkeypa
         first.close()
 
     first = ExitStack()
-    first.enter_context(pipeline_lock(warehouse, "run"))
+    first.enter_context(PipelineLock(warehouse, "run"))
     monkeypatch.setattr("orchestration.lock.time.sleep", sleep)
     with (
-        pipeline_lock(warehouse, "ingest", wait=True),
+        PipelineLock(warehouse, "ingest", wait=True),
         pytest.raises(LockedError, match=f"grader-elt ingest .*, {SINCE}"),
-        pipeline_lock(warehouse, "build"),
+        PipelineLock(warehouse, "build"),
     ):
         pytest.fail("two runs at once")
     assert waited
@@ -237,7 +256,7 @@ def test_a_lock_of_somebody_elses_is_no_lock_of_ours(warehouse: Warehouse) -> No
 
 def test_a_database_that_is_not_there(warehouse: Warehouse) -> None:
     nowhere = replace(warehouse, dbname="no_such_database", password="s3cret")
-    with pytest.raises(WarehouseError, match="POSTGRES_") as caught, pipeline_lock(nowhere, "run"):
+    with pytest.raises(WarehouseError, match="POSTGRES_") as caught, PipelineLock(nowhere, "run"):
         pytest.fail("a lock on nothing")
     assert '"no_such_database" does not exist' in str(caught.value)
     assert "s3cret" not in str(caught.value)

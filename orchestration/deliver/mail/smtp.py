@@ -33,7 +33,8 @@ class _Sending:
 class SmtpServer:
     """A server to hand mails to, whose certificate is verified against `context`.
 
-    `timeout` bounds each answer and `deadline` all retries, in seconds.
+    `timeout` bounds each answer and `deadline` all retries, in seconds; `patience`: how long an
+    outage is waited out beyond that.
     """
 
     name = mark("Mail")
@@ -45,10 +46,12 @@ class SmtpServer:
         context: ssl.SSLContext | None = None,
         timeout: float = 30,
         deadline: float = 180,
+        patience: float = 0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._mail, self._context = mail, context or ssl.create_default_context()
         self._timeout, self._deadline, self._sleep = timeout, deadline, sleep
+        self._patience = patience
         self._where = f"{mail.host}:{mail.port}"
         self._redact = Redactor([mail.password])
 
@@ -67,7 +70,7 @@ class SmtpServer:
         sending = _Sending([bare_address(recipient) for recipient in recipients])
         problem = ""
         try:
-            with_retries("mail", lambda: self._send(mail, sending), self._deadline, self._sleep)
+            with_retries("mail", lambda: self._send(mail, sending), self._deadline, self._sleep, self._patience)
         except TryFailed as failure:
             problem = str(failure)
         missed = sending.refused | dict.fromkeys(sending.waiting, problem)

@@ -38,7 +38,8 @@ _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
 class GoogleSheet:
     """The spreadsheet of the settings, written as their service account.
 
-    `timeout` bounds a request, `deadline` the whole delivery with its retries, both in seconds.
+    `timeout` bounds a request, `deadline` the whole delivery with its retries, both in seconds;
+    `patience`: how long an outage is waited out beyond that.
     """
 
     name = "Google spreadsheet"
@@ -49,10 +50,12 @@ class GoogleSheet:
         *,
         timeout: float = 60,
         deadline: float = 300,
+        patience: float = 0,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._google = google
         self._timeout, self._deadline, self._sleep = timeout, deadline, sleep
+        self._patience = patience
 
     @property
     def target(self) -> str:
@@ -74,9 +77,9 @@ class GoogleSheet:
         return f"{self.target} can be written"
 
     def _with_retries(self, act: Callable[[SpreadsheetApi], T]) -> T:
-        api = SpreadsheetApi(self._google, self._timeout, time.monotonic() + self._deadline)
+        api = SpreadsheetApi(self._google, self._timeout, time.monotonic() + max(self._deadline, self._patience))
         try:
-            return with_retries(self.name, lambda: act(api), self._deadline, self._sleep)
+            return with_retries(self.name, lambda: act(api), self._deadline, self._sleep, self._patience)
         except TryFailed as caught:
             failure = caught
         finally:

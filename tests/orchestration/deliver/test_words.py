@@ -104,7 +104,7 @@ def test_a_figure_without_a_band_is_told_alone() -> None:
 def extracted() -> Catalog:
     """The texts that code, templates and charts hold, as `make messages` gathers them."""
     with (FOLDER / "babel.cfg").open() as file:
-        methods, options = parse_mapping_cfg(file)
+        methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
     found = Catalog()
     for _, _, message, _, _ in extract_from_dir(ROOT, methods, options, KEYWORDS, directory_filter=not_hidden):
         found.add(message)
@@ -129,7 +129,7 @@ def test_every_text_is_translated_and_nothing_else(language: str) -> None:
     assert wanted - translated.keys() == set(), "run `make messages` and translate these"
     assert translated.keys() - wanted == set(), "nobody shows these any more: run `make messages`"
     for message, string_ in translated.items():
-        strings = [string_] if isinstance(string_, str) else list(string_)
+        strings = [string_] if isinstance(string_, str) else list(string_ or ())
         assert all(strings), message
         assert len(strings) == (1 if isinstance(message, str) else catalogue(language).num_plurals)
         for translation in strings:

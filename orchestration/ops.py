@@ -1,0 +1,33 @@
+"""The schema `ops`: what the product notes of its own work. Any machine can be lost between two runs."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from psycopg2.extensions import cursor as Cursor
+
+from ingestion.warehouse import Warehouse
+
+DEFINITION = (Path(__file__).parent / "ops.sql").read_text("utf-8")
+TABLES = ("runs", "run_stages", "run_tests", "deliveries", "alerts", "periods")
+
+
+@contextmanager
+def noting(warehouse: Warehouse) -> Iterator[Cursor]:
+    """A session whose notes are committed when the block ends well. Raises WarehouseError.
+
+    What is missing of the schema is made; where nothing is, the right to make it isn't needed.
+    """
+    with warehouse.session("grader-elt ops") as cursor:
+        if not is_there(cursor):
+            cursor.execute(DEFINITION)
+        yield cursor
+
+
+def is_there(cursor: Cursor) -> bool:
+    """Whether all of the schema's tables are there."""
+    cursor.execute(
+        "select count(*) from pg_catalog.pg_class where relnamespace = to_regnamespace('ops') and relname = any(%s)",
+        (list(TABLES),),
+    )
+    return bool(cursor.fetchall() == [(len(TABLES),)])
