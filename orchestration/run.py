@@ -26,7 +26,7 @@ from ingestion.warehouse import Warehouse
 from ingestion.windows import Window, plan
 from orchestration import wiring
 from orchestration.build import receipts
-from orchestration.build.dbt import Build, Dbt
+from orchestration.build.dbt import TEAM, Build, Dbt
 from orchestration.deliver import record, verdict
 from orchestration.deliver.figures import Figures, read_figures
 from orchestration.deliver.mail.message import compose
@@ -199,7 +199,16 @@ class Run:
                     "See the log, fix the cause, then run again."
                 )
             self.summary.verdict = verdict.of_last_full_day(self.warehouse)
+            self._build_team(build)
         return build
+
+    def _build_team(self, build: Build) -> None:
+        """The analysts' own models: what fails in them is a warning, by name."""
+        failed = self.dbt.build_team(build.rebuilt)
+        for result in failed:
+            logger.warning("build: %s: %s: %s", TEAM, result.name, result.message)
+        tests = build.tests
+        self.summary.tests = replace(tests, warned=tests.warned + len(failed), results=(*tests.results, *failed))
 
     def deliver(self) -> int:
         """Spreadsheet and mail from the marts; returns the exit code. Raises StageError."""

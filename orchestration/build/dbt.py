@@ -7,10 +7,11 @@ import getpass
 import logging
 import os
 import re
+import shutil
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -34,17 +35,23 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 PROJECT = ROOT / "dbt_project"
+TEAM = "models/team"
+"""Where analysts' own models are, which are built after the core and never stop it."""
 NO_RECEIPTS = "there are no receipts yet"
 
 
 @dataclass(frozen=True)
 class Build:
-    """What a build did, and what stopped it, if anything; `results` are dbt's own."""
+    """What a build did, and what stopped it, if anything; `results` are dbt's own.
+
+    `rebuilt`: everything was made from raw.
+    """
 
     models: int
     tests: TestCounts
     failures: tuple[str, ...]
     results: tuple[Any, ...] = ()
+    rebuilt: bool = False
 
 
 def dbt_environment(warehouse: Warehouse, zone: ZoneInfo) -> dict[str, str]:
@@ -110,6 +117,8 @@ class Dbt:
         self.zone = zone
         self.environment = dbt_environment(warehouse, zone)
         self.target_path = state_dir / "dbt"
+        self._project = PROJECT
+        self._unreadable: TestResult | None = None
 
     def build(self, full_refresh: bool = False, before_publishing: Callable[[], None] = lambda: None) -> Build:
         """Build and test every model of production, in one transaction; returns what failed.
@@ -126,10 +135,12 @@ class Dbt:
         # Unit tests judge the code, not the data: they belong to `make test`. One thread, because
         # there is one session.
         arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", "1"]
+        if has_team_models():
+            arguments += ["--exclude", f"path:{TEAM}+"]
         if reason:
             logger.info("build: rebuilding from raw: %s", reason)
             arguments.append("--full-refresh")
-        manifest = self.parse("--no-write-json")
+        manifest = self._parse_core()
         _refuse_hooks_outside(manifest)
         published = "Nothing was published"
         try:
@@ -141,10 +152,46 @@ class Dbt:
                     published = "Either everything was published or nothing"
                     session.publish()
             keep_failures(self.warehouse, failures)
-            return build
+            return replace(build, rebuilt=reason is not None)
         except psycopg2.Error as error:
             failure = self.warehouse.failure(error)
         raise StageError(f"The build failed. {failure} {published}.", outage=failure.outage)
+
+    def build_team(self, full_refresh: bool = False) -> tuple[TestResult, ...]:
+        """Build and test the analysts' own models, each in a transaction of its own; returns what failed.
+
+        Never raises for them: the core is published by then, and stays.
+        """
+        if self._unreadable is not None:
+            return (self._unreadable,)
+        if not has_team_models():
+            return ()
+        arguments = ["build", "--select", f"path:{TEAM}+", "--exclude-resource-type", "unit_test"]
+        result = self._invoke([*arguments, *(["--full-refresh"] if full_refresh else [])])
+        if result.result is None:
+            return (TestResult("models/team", "warn", 0, f"dbt could not build them: {_cause(result)}"),)
+        return tuple(
+            TestResult(each.node.name, "warn", each.failures or 0, _first_line(each.message), (), _described(each.node))
+            for each in result.result.results
+            if str(each.status) in ("fail", "error", "warn")
+        )
+
+    def _parse_core(self) -> Any:
+        """The manifest; of a copy of the project without the team's models where they can't be read."""
+        try:
+            return self.parse("--no-write-json")
+        except StageError as error:
+            if not has_team_models():
+                raise
+            problem = str(error)
+        self._project = self.target_path / "core_project"
+        shutil.rmtree(self._project, ignore_errors=True)
+        leave_out = shutil.ignore_patterns("target", "logs", ".*", "team")
+        shutil.copytree(PROJECT, self._project, ignore=leave_out)
+        manifest = self.parse("--no-write-json")
+        logger.warning("build: without %s: %s", TEAM, problem)
+        self._unreadable = TestResult(TEAM, "warn", 0, problem)
+        return manifest
 
     def _build(self, arguments: list[str], manifest: Any, session: Session) -> Build:
         """Build in the session. Raises StageError when it can't be published though no node failed."""
@@ -193,7 +240,7 @@ class Dbt:
 
         self.target_path.mkdir(parents=True, exist_ok=True, mode=0o700)
         places = [
-            *("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT), "--target", "prod"),
+            *("--project-dir", str(self._project), "--profiles-dir", str(PROJECT), "--target", "prod"),
             *("--target-path", str(self.target_path), "--log-path", str(self.target_path)),
             *("--log-level", "none", "--log-level-file", "none", "--no-use-colors"),
         ]
@@ -256,8 +303,9 @@ def _summarise(run: RunExecutionResult, session: Session) -> Build:
         if kind == "test" and status in ("warn", "fail", "error"):
             query = None if status == "error" else result.node.compiled_code
             sample = sample_rows(session, query) if query else ()
-            description = " ".join((result.node.description or "").split())
-            notable.append(TestResult(name, status, result.failures or 0, message, sample, description))  # type: ignore[arg-type]
+            notable.append(
+                TestResult(name, status, result.failures or 0, message, sample, _described(result.node))  # type: ignore[arg-type]
+            )
         if status in ("fail", "error"):
             failures.append(f"{kind} {name}: {message}")
     tests = TestCounts(
@@ -268,6 +316,15 @@ def _summarise(run: RunExecutionResult, session: Session) -> Build:
         results=tuple(notable),
     )
     return Build(models, tests, tuple(failures), tuple(run.results))
+
+
+def has_team_models() -> bool:
+    """Whether analysts have put models into the folder for them."""
+    return any((PROJECT / TEAM).rglob("*.sql"))
+
+
+def _described(node: Any) -> str:
+    return " ".join((node.description or "").split())
 
 
 def _first_line(message: str | None) -> str:

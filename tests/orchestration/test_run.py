@@ -21,6 +21,7 @@ from orchestration.errors import StageError
 from orchestration.logs import Tail
 from orchestration.run import Run, work_folder
 from orchestration.settings import Settings
+from orchestration.summary import TestResult
 from tests.orchestration.conftest import KEY, NOW, Parties
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW
 from tests.orchestration.deliver.days import told
@@ -330,3 +331,13 @@ def test_the_engineers_get_the_alert_and_the_others_the_answer(settings: Setting
 def test_a_run_in_russian_tells_it_in_russian(settings: Settings, parties: Parties) -> None:
     assert make_run(replace(settings, report_language="ru")).deliver() == 0
     assert parties.mails[0]["Subject"] == "21 нояб.: 1 212 попыток, доля успешных 58,2 %, как обычно"
+
+
+def test_an_analysts_model_that_fails_is_a_warning_by_name(settings: Settings, parties: Parties) -> None:
+    parties.team_failures = (TestResult("hours_by_course", "warn", 0, 'column "hour" does not exist'),)
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 0
+    assert run.summary.tests is not None
+    assert run.summary.tests.warned == 1
+    (mail,) = parties.mails
+    assert 'warn: hours_by_course: column "hour" does not exist' in text(mail)
