@@ -14,14 +14,6 @@ class Query(NamedTuple):
     sql: str
 
 
-_TITLES = """
-    coalesce(tasks.title, {table}.task_id) as title, tasks.lms_url,
-    coalesce(courses.title, {table}.course_key, '(no course)') as course_title
-    from marts.{table}
-    left join marts.tasks on {table}.task_id = tasks.task_id
-    left join marts.courses on coalesce({table}.course_key, '(no course)') = courses.course_key
-"""
-
 QUERIES = {
     # The verdicts of the last 90 days, with what was usual for each figure.
     "bands": Query(
@@ -52,7 +44,17 @@ QUERIES = {
     ),
     "incidents": Query(
         ("marts.task_incidents", "marts.tasks", "marts.courses"),
-        f"select task_incidents.*, {_TITLES.format(table='task_incidents')} order by llr desc nulls last, task_id",
+        """
+        select
+            incidents.*,
+            coalesce(tasks.title, incidents.task_id) as title,
+            tasks.lms_url,
+            coalesce(courses.title, incidents.course_key, '(no course)') as course_title
+        from marts.task_incidents as incidents
+        left join marts.tasks on incidents.task_id = tasks.task_id
+        left join marts.courses on coalesce(incidents.course_key, '(no course)') = courses.course_key
+        order by incidents.llr desc nulls last, incidents.task_id
+        """,
     ),
     # By cost; what nobody lost time on comes last.
     "tasks": Query(
