@@ -18,7 +18,7 @@ from orchestration.deliver.columns import Row
 from orchestration.deliver.words import Words
 
 FOLDER = Path(__file__).parent
-VEGA_LITE = "5.21"
+VEGA_LITE = "6.4"
 LOCALES = {"en": "en-GB", "ru": "ru-RU"}
 """The names by which d3 knows the formats of numbers and times."""
 

@@ -1,0 +1,30 @@
+"""The JavaScript that draws Vega-Lite charts, as vl-convert brings it, for use within a page."""
+
+from pathlib import Path
+
+import vl_convert
+
+from orchestration.deliver.charts import VEGA_LITE
+from orchestration.deliver.files import write_whole
+
+
+def library(state_dir: Path) -> str:
+    """Vega, Vega-Lite and vega-embed as one script, kept in `state_dir`: bundling takes seconds.
+
+    Raises DeliveryError.
+    """
+    kept = state_dir / "report" / f"vega-{vl_convert.__version__}-{VEGA_LITE}.js"
+    try:
+        return kept.read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        script = within_a_page(vl_convert.javascript_bundle(vl_version=VEGA_LITE))
+    write_whole(kept, lambda file: file.write(script.encode()))
+    for outdated in kept.parent.glob("vega-*.js"):
+        if outdated != kept:
+            outdated.unlink(missing_ok=True)
+    return script
+
+
+def within_a_page(script: str) -> str:
+    """A script without what would end its element in HTML, or begin a comment there."""
+    return script.replace("</script", r"<\/script").replace("<!--", r"<\!--")
