@@ -15,6 +15,7 @@ from orchestration.commands import arguments, local, screen
 from orchestration.commands.check import check
 from orchestration.commands.metrics import metrics
 from orchestration.commands.query import query
+from orchestration.commands.report import report
 from orchestration.commands.roles import roles
 from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, GraderError
 from orchestration.logs import Tail, configure
@@ -123,6 +124,8 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             return local.psql(settings, options.arguments)
         case "query":
             return query(settings, [argument for argument in options.arguments if argument != "--"])
+        case "report":
+            return report(settings, options.open)
         case "docs":
             return local.docs(settings, not options.no_serve, options.port)
         case "lineage":

@@ -12,8 +12,9 @@ COMMANDS = {
     "run": "the whole pipeline: ingest, build, deliver",
     "ingest": "load the API's records into the raw schema",
     "build": "build and test the models with dbt",
-    "deliver": "write the spreadsheet and send the mail",
+    "deliver": "write the spreadsheet and the report, send the mail",
     "metrics": "the metrics of a window",
+    "report": "write the report page",
     "query": "metrics by the semantic layer",
     "check": "verify the settings and reach every outside party, changing nothing",
     "docs": "build the dbt docs site and serve it",
@@ -45,6 +46,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         added[name].add_argument("--wait", action="store_true", help=waiting)
     added["build"].add_argument("--full-refresh", action="store_true", help="rebuild every model from raw")
     added["metrics"].add_argument("--json", action="store_true", help="print one JSON object")
+    added["report"].add_argument("--open", action="store_true", help="open it in the browser")
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
     for name in ("docs", "lineage"):
         added[name].add_argument("--no-serve", action="store_true", help="only write the files")

@@ -7,6 +7,9 @@ import vl_convert
 from orchestration.deliver.charts import VEGA_LITE
 from orchestration.deliver.files import write_whole
 
+EXPOSED = "window.vegaEmbed = vegaEmbed;"
+"""What of it the page's own script calls."""
+
 
 def library(state_dir: Path) -> str:
     """Vega, Vega-Lite and vega-embed as one script, kept in `state_dir`: bundling takes seconds.
@@ -17,7 +20,7 @@ def library(state_dir: Path) -> str:
     try:
         return kept.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
-        script = within_a_page(vl_convert.javascript_bundle(vl_version=VEGA_LITE))
+        script = within_a_page(vl_convert.javascript_bundle(EXPOSED, vl_version=VEGA_LITE))
     write_whole(kept, lambda file: file.write(script.encode()))
     for outdated in kept.parent.glob("vega-*.js"):
         if outdated != kept:

@@ -21,9 +21,9 @@
   const ratio = (part, whole) => (whole ? part / whole : null);
 
   const METRICS = {
-    attempts: { shown: (value) => count.format(Math.round(value)), format: ",.0f" },
-    unique_users: { shown: (value) => count.format(Math.round(value)), format: ",.0f" },
-    success_rate: { shown: (value) => share.format(value), format: ".0%" },
+    attempts: { shown: (value) => count.format(Math.round(value)), format: ",.0f", step: 1 },
+    unique_users: { shown: (value) => count.format(Math.round(value)), format: ",.0f", step: 1 },
+    success_rate: { shown: (value) => share.format(value), format: ".0%", step: 0.01 },
   };
   const state = { course: null, time: "90", smooth: false };
 
@@ -75,7 +75,8 @@
         if (known(usual.low)) lines.push(filled(texts.usual, { band: `${shown(usual.low)} – ${shown(usual.high)}` }));
         if (small) lines.push(texts.few);
         const last = daily && i === found.dates.length - 1;
-        return { day, value, ...usual, weekend: daily && !!found.weekend[i], last, small, tip: lines.join("\n") };
+        const weekend = daily && !!found.weekend[i];
+        return { day, value, ...usual, weekend, last, small, hours: daily ? 24 : 168, tip: lines.join("\n") };
       })
       .slice(found.first);
   }
@@ -100,8 +101,8 @@
       config: data.config,
       formatLocale: data.locale.number,
       timeFormatLocale: data.locale.time,
-      // A layer without points, such as that of the small ones, is no reason for a warning.
-      logLevel: vega.Error,
+      // A layer without points, such as that of the small ones, is no reason for a warning: errors only.
+      logLevel: 1,
       tooltip: { disableDefaultStyle: true, formatTooltip: (text, sanitize) => sanitize(text) },
     });
     if (drawn.get(place).order === order) {
@@ -112,6 +113,19 @@
     }
   }
 
+  // On paper a chart as wide as the screen's would be made small, with its text.
+  const PAPER = 690;
+
+  function fit(onPaper) {
+    for (const [place, { result }] of drawn) {
+      if (!result || result.spec.width !== "container") continue;
+      result.view.signal("width", onPaper ? Math.min(PAPER, place.clientWidth) : place.clientWidth).run();
+    }
+  }
+
+  addEventListener("beforeprint", () => fit(true));
+  addEventListener("afterprint", () => fit(false));
+
   const set = (chart, name, value) => {
     chart.params.find((parameter) => parameter.name === name).value = value;
   };
@@ -119,7 +133,12 @@
   function drawDays(found) {
     return Object.keys(METRICS).map((metric) => {
       const [place] = all(`.chart[data-chart="${metric}"]`);
-      return draw(place, "days", points(found, metric), (chart) => set(chart, "format", METRICS[metric].format));
+      return draw(place, "days", points(found, metric), (chart) => {
+        set(chart, "format", METRICS[metric].format);
+        for (const { encoding } of chart.layer) {
+          if (encoding.y?.axis) encoding.y.axis.tickMinStep = METRICS[metric].step;
+        }
+      });
     });
   }
 
