@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -35,6 +37,7 @@ def build_page(figures: Figures, summary: RunSummary, links: Links, words: Words
         figures=figures,
         shown=shown,
         verdict=verdict,
+        day=_long(figures.as_of_day, words) if figures.as_of_day else "",
         tone=shown.tone(verdict),
         reasons="; ".join(map(words.reason, verdict.out_of_band)) if verdict else "",
         # The page itself tells the verdict, at the same place for every day.
@@ -56,6 +59,12 @@ def build_page(figures: Figures, summary: RunSummary, links: Links, words: Words
 def web_address(address: str | None) -> str | None:
     """`address` if a browser may follow it from the page: http or https, and nothing else."""
     return address if address and address.lower().startswith(("https://", "http://")) else None
+
+
+def _long(day: date, words: Words) -> str:
+    """`Friday, 27 November 2026`."""
+    long = format_date(day, "full", locale=words.locale)
+    return long[:1].upper() + long[1:]
 
 
 def spark(values: Sequence[Number]) -> str:

@@ -36,8 +36,8 @@ KINDS = {
 }
 STATES = {
     "learners_new": mark("first attempt in the course within the last 7 days"),
-    "learners_stuck": mark("at work in the last 14 days on a task that stays unsolved: 10 wrong submits or half an hour"),
-    "learners_struggling": mark("more than 2 graded submits for each task solved in 7 days, among the course's slowest"),
+    "learners_stuck": mark("at work in the last 14 days on a task still unsolved: 10 wrong submits or half an hour"),
+    "learners_struggling": mark("over 2 graded submits for each task solved in 7 days, among the course's slowest"),
     "learners_disengaging": mark("active the week before last, not in the last 7 days"),
     "learners_at_risk": mark("silent for 7 to 27 days, with a task unsolved"),
     "learners_dormant": mark("silent for 28 days or longer"),
@@ -85,7 +85,14 @@ DEFINED = {
     "task_incidents": ("kind", "solved_before_failing_now"),
     "courses": (*COURSES.names[1:4], "first_submit_success"),
     "learner_courses": tuple(FLAGS),
-    "tasks": ("learner_hours_lost", "learner_hours_lost_28d", "repair_rank", "solve_rate", "submits_to_solve_median", "discrimination"),
+    "tasks": (
+        "learner_hours_lost",
+        "learner_hours_lost_28d",
+        "repair_rank",
+        "solve_rate",
+        "submits_to_solve_median",
+        "discrimination",
+    ),
     "cohort_retention": ("active_learners",),
     "load_receipts": LOADS.names[2:6],
     "day_revisions": ("old_value", "new_value"),
@@ -207,7 +214,8 @@ def evidence(incident: Row, words: Words) -> list[str]:
                 again,
             )
         )
-    return [*told, words.text(ADVICE[incident["kind"]])]
+    advice = ADVICE[incident["kind"]]
+    return [*told, words.text(advice)]
 
 
 ADVICE = {
