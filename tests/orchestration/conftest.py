@@ -77,6 +77,7 @@ class Parties:
     receipts_error: Exception | None = None
     figures_error: Exception | None = None
     sheet_error: Exception | None = None
+    report_error: Exception | None = None
     mail_error: Exception | None = None
     loaded: bool = True
     verdict: DayVerdict | None = DayVerdict(LAST_DAY, "normal")
@@ -88,6 +89,7 @@ class Parties:
     checks: list[Callable[[], None]] = field(default_factory=list)
     full_refreshes: list[bool] = field(default_factory=list)
     sheets: list[Tables] = field(default_factory=list)
+    reports: list[Figures] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
 
     def ingest(self, *arguments: Any, check: Callable[[], None]) -> IngestReport:
@@ -116,6 +118,25 @@ class Parties:
         """Stands in for the marts."""
         _fail(self.figures_error)
         return self.figures
+
+
+@dataclass
+class FakeReport:
+    """Takes the figures for the report page, or doesn't."""
+
+    parties: Parties
+    path: Path
+    name: str = "Report"
+    target: str = "report.html"
+
+    def deliver(self, figures: Figures, *_: Any) -> Delivery:
+        _fail(self.parties.report_error)
+        self.parties.reports.append(figures)
+        return Delivery(self.name, True, self.target, "one page written")
+
+    def check(self) -> str:
+        _fail(self.parties.report_error)
+        return "Report would work"
 
 
 @dataclass
@@ -166,6 +187,7 @@ def parties(monkeypatch: pytest.MonkeyPatch) -> Parties:
         "raw.coverage": lambda _: [Window(NOW - timedelta(days=3), NOW - timedelta(days=2))],
         "wiring.open_api": open_api,
         "wiring.table_sender": lambda _: FakeSender("Spreadsheet", fake),
+        "wiring.report_file": lambda settings: FakeReport(fake, settings.out_dir / "report.html"),
         "wiring.message_sender": lambda _: FakeSender("Mail", fake),
     }.items():
         monkeypatch.setattr(f"orchestration.run.{name}", value)

@@ -136,14 +136,13 @@ def _whole_days(figures: Figures, days: Sequence[date]) -> dict[str, list[Any]]:
     return {
         **columns,
         "graded_submits": [graded.get(day, 0) for day in days],
-        "success_rate": [short((known.get(day) or {}).get("success_rate")) for day in days],
+        "success_rate": [(known.get(day) or {}).get("success_rate") for day in days],
     }
 
 
 def _whole_weeks(figures: Figures, weeks: Sequence[date]) -> dict[str, list[Any]]:
     known = {row["week_start"]: row for row in figures.weekly}
-    names = (*COUNTED, "success_rate")
-    return {name: [short(known[week].get(name)) for week in weeks] for name in names}
+    return {name: [known[week][name] for week in weeks] for name in (*COUNTED, "success_rate")}
 
 
 def _by_course(rows: Iterable[Row], key: str, dates: Sequence[date], place: Mapping[str, int]) -> dict[str, list[Any]]:

@@ -10,6 +10,8 @@
   const percent = (digits) =>
     new Intl.NumberFormat(data.language, {
       style: "percent",
+      // As the page's other figures are rounded.
+      roundingMode: "halfEven",
       minimumFractionDigits: digits,
       maximumFractionDigits: digits,
     });

@@ -113,7 +113,7 @@ def test_notices_stand_first(school: Figures, summary: RunSummary) -> None:
     assert "Made-up data" in page(school, summary)
     assert "Made-up data" not in page(school, replace(summary, demo=False))
     summary.failure = "dbt build stopped"
-    shown = text(page(school, summary))
+    shown = text(page(school, summary).split("<main>")[1])
     assert "The figures are the last good ones, loaded Sun, 22 Nov 2026" in shown
     assert shown.index("The figures are the last good ones") < shown.index("Saturday, 21 November 2026")
 
@@ -201,7 +201,7 @@ def test_figures_over_few_learners_are_marked(school: Figures, summary: RunSumma
     assert "COURSE-2.0 2026_AUTUMN†" in text(part(html, "courses"))
     assert "COURSE-1.0 2026_AUTUMN†" not in html
     assert "8 figures over fewer than 5 learners are left out." in text(part(html, "cohorts"))
-    assert 1 not in {data(html)["cohorts"]["learners"][0], 3}
+    assert 3 not in data(html)["cohorts"]["learners"]
     assert data(html)["days"]["courses"]["is_small"] == [[], [], [*range(63)]]
 
 
