@@ -1,5 +1,6 @@
 """The JavaScript that draws Vega-Lite charts, as vl-convert brings it, for use within a page."""
 
+from importlib.metadata import version
 from pathlib import Path
 
 import vl_convert
@@ -16,7 +17,7 @@ def library(state_dir: Path) -> str:
 
     Raises DeliveryError.
     """
-    kept = state_dir / "report" / f"vega-{vl_convert.__version__}-{VEGA_LITE}.js"
+    kept = state_dir / "report" / f"vega-{version('vl-convert-python')}-{VEGA_LITE}.js"
     try:
         return kept.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
