@@ -44,9 +44,9 @@ _NOT_DURABLE = {
     "shared_buffers": "128MB",
 }
 
-# What makes a test slow: a PostgreSQL server, or a clone to run commands in. Every test of these
+# What makes a test slow: a PostgreSQL server, a clone to run commands in, or a browser. Every test of these
 # folders counts as slow, too.
-_SLOW_FIXTURES = {"server", "clone", "demo"}
+_SLOW_FIXTURES = {"server", "clone", "demo", "browser"}
 _SLOW_FOLDERS = {"embedded", "end_to_end", "faults"}
 
 

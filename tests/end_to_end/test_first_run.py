@@ -129,7 +129,7 @@ def test_the_report_holds_the_marts(demo: Clone, demo_warehouse: Warehouse, brow
         assert reading.page.locator(".tile .value").first.inner_text() == days[0][0]
         assert [row[0] for row in reading.cells("#course-table tbody tr")] == [name for _, name, *_ in courses]
         states = [[row[0], row[1], row[3], row[6], row[7]] for row in reading.cells("#states tbody tr")]
-        assert states == [[name, *(f"{n:,}" if n else "–" for n in counts)] for _, name, *counts in courses]
+        assert states == [[name, *(f"{n:,}" for n in counts)] for _, name, *counts in courses]
         reading.page.locator("#all-tasks").click()
         costly = [[row[0], row[1].split("\n")[0], row[2], row[4]] for row in reading.cells("#tasks tbody tr")]
         assert costly == [[f"{rank}", name, f"{hours:.1f}", f"{n:,}"] for rank, name, hours, n in tasks]
@@ -140,6 +140,15 @@ def test_the_report_holds_the_marts(demo: Clone, demo_warehouse: Warehouse, brow
         html = re.sub(r"<script>.*?</script>", "", reading.page.content(), flags=re.S)
     learners = rows(demo_warehouse, "select distinct user_id from marts.attempts")
     assert not [user_id for (user_id,) in learners if len(user_id) > 5 and user_id in html]
+
+
+def test_the_report_is_written_again_by_a_command(demo: Clone) -> None:
+    page = demo.path / "out" / "report.html"
+    page.unlink()
+    done = demo.make("report")
+    assert done.returncode == 0, done.stderr
+    assert f"{page}: one page of" in done.stdout
+    assert "made-up" in page.read_text("utf-8").lower()
 
 
 def shown(counts: list[tuple[Any, ...]]) -> list[list[str]]:

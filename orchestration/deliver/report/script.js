@@ -137,6 +137,7 @@
       const [place] = all(`.chart[data-chart="${metric}"]`);
       return draw(place, "days", points(found, metric), (chart) => {
         set(chart, "format", METRICS[metric].format);
+        if (state.time === "weeks") chart.encoding.x.axis.format = "%b %Y";
         for (const { encoding } of chart.layer) {
           if (encoding.y?.axis) encoding.y.axis.tickMinStep = METRICS[metric].step;
         }
