@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics query status history check docs lineage db db-stop psql roles test test-fast lint format bench torture audit messages lock clean
+.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql roles test test-fast lint format bench torture audit messages lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -21,11 +21,14 @@ ingest: $(BIN)/dbt ## load the API's records into the raw schema (START= END=, W
 build: $(BIN)/dbt ## build and test the models (FULL_REFRESH=1 from raw, WAIT=1)
 	@$(ELT) build $(if $(FULL_REFRESH),--full-refresh) $(WAITING)
 
-deliver: $(BIN)/dbt ## write the spreadsheet and send the mail from the marts (WAIT=1)
+deliver: $(BIN)/dbt ## write the spreadsheet and the report, send the mail from the marts (WAIT=1)
 	@$(ELT) deliver $(WAITING)
 
 metrics: $(BIN)/dbt ## the metrics of a window: START= END= (JSON=1 for one JSON object)
 	@$(ELT) metrics $(WINDOW) $(if $(JSON),--json)
+
+report: $(BIN)/dbt ## write the report page out/report.html from the marts (OPEN=1 opens it)
+	@$(ELT) report $(if $(OPEN),--open)
 
 query: $(BIN)/dbt ## metrics by period, course, task: METRICS= BY= (CSV=1 or a file; ARGS=; alone: a list)
 	@$(ELT) query $(if $(METRICS),--metrics "$(METRICS)") $(if $(BY),--group-by "$(BY)" --order "$(BY)") \

@@ -17,6 +17,7 @@ from orchestration.commands import history as history_command
 from orchestration.commands.check import check
 from orchestration.commands.metrics import metrics
 from orchestration.commands.query import query
+from orchestration.commands.report import report
 from orchestration.commands.roles import roles
 from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, EXIT_SUSPECT_DAY, GraderError, LockedError
 from orchestration.logs import Tail, configure
@@ -182,6 +183,8 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             return history_command.history(settings, options.json)
         case "status":
             return history_command.status(settings, options.json)
+        case "report":
+            return report(settings, options.open)
         case "docs":
             return local.docs(settings, not options.no_serve, options.port)
         case "lineage":

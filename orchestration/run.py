@@ -1,6 +1,6 @@
 """The stages of the pipeline and how they depend on each other.
 
-    ingest  →  build  →  deliver: spreadsheet, mail
+    ingest  →  build  →  deliver: spreadsheet, report, mail
 
 A failing stage stops what depends on it; a failing delivery stops nothing; the mail is always sent.
 """
@@ -211,12 +211,13 @@ class Run:
         self.summary.tests = replace(tests, warned=tests.warned + len(failed), results=(*tests.results, *failed))
 
     def deliver(self) -> int:
-        """Spreadsheet and mail from the marts; returns the exit code. Raises StageError."""
+        """Spreadsheet, report and mail from the marts; returns the exit code. Raises StageError."""
         with self._stage("deliver") as words:
             figures = self._figures()
             if figures is not None:
                 self.summary.verdict = figures.verdict
                 self._deliver_sheet(figures)
+                self._deliver_report(figures)
             self._deliver_mail(figures)
             words.append("; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries))
         return self.exit_code
@@ -227,11 +228,12 @@ class Run:
         return EXIT_CODES[self.summary.outcome]
 
     def _report_failure(self, error: Exception) -> None:
-        """The mail about a failed run; after a failed build the sheet, too, says that it is outdated."""
+        """The mail about a failed run; after a failed build sheet and report, too, say that they are outdated."""
         self.summary.failure = describe(error)
         figures = self._figures()
         if self.summary.failed_stage == "build" and figures is not None and figures.days:
             self._deliver_sheet(figures)
+            self._deliver_report(figures)
         self._deliver_mail(figures)
 
     def _figures(self) -> Figures | None:
@@ -253,6 +255,10 @@ class Run:
         self._attempt(
             sender.name, sender.target, lambda: sender.deliver(build_tables(figures, self.summary, docs, self.words))
         )
+
+    def _deliver_report(self, figures: Figures) -> None:
+        file, links = wiring.report_file(self.settings), wiring.links(self.settings)
+        self._attempt(file.name, file.target, lambda: file.deliver(figures, self.summary, links, self.words))
 
     def _deliver_mail(self, figures: Figures | None) -> None:
         """The mail, and the engineer's if that goes to others; what was told is noted when it is sent."""

@@ -19,6 +19,7 @@ from orchestration.settings import Settings
 if TYPE_CHECKING:
     from orchestration.deliver.mail.outbox import Outbox
     from orchestration.deliver.mail.smtp import SmtpServer
+    from orchestration.deliver.report.file import ReportFile
     from orchestration.deliver.sheet.google import GoogleSheet
     from orchestration.deliver.sheet.workbook import Workbook
 
@@ -85,6 +86,13 @@ def table_sender(settings: Settings) -> GoogleSheet | Workbook:
     from orchestration.deliver.sheet.workbook import Workbook
 
     return Workbook(settings.out_dir / "metrics.xlsx")
+
+
+def report_file(settings: Settings) -> ReportFile:
+    """What takes the report page."""
+    from orchestration.deliver.report.file import ReportFile
+
+    return ReportFile(report_path(settings), settings.state_dir)
 
 
 def message_sender(settings: Settings) -> SmtpServer | Outbox:

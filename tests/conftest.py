@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from embedded import postgres
 from ingestion.warehouse import Warehouse
@@ -49,9 +51,9 @@ _NOT_DURABLE = {
     "shared_buffers": "128MB",
 }
 
-# What makes a test slow: a PostgreSQL server, or a clone to run commands in. Every test of these
+# What makes a test slow: a PostgreSQL server, a clone to run commands in, or a browser. Every test of these
 # folders counts as slow, too.
-_SLOW_FIXTURES = {"server", "clone", "demo"}
+_SLOW_FIXTURES = {"server", "clone", "demo", "browser"}
 _SLOW_FOLDERS = {"embedded", "end_to_end", "faults"}
 
 
@@ -96,6 +98,21 @@ def warehouse(server: Warehouse) -> Iterator[Warehouse]:
     """An empty database of the test's own."""
     with temporary_database(server) as warehouse:
         yield warehouse
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """The machine's Chromium, without a window."""
+    programs = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    program = next(filter(None, programs), None)
+    if program is None:
+        pytest.skip("there is no Chromium: install the package `chromium`")
+    # Chromium's sandbox refuses to work for root.
+    options = ["--no-sandbox"] if os.getuid() == 0 else []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=options)
+        yield browser
+        browser.close()
 
 
 @contextmanager

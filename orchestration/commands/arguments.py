@@ -12,8 +12,9 @@ COMMANDS = {
     "run": "the whole pipeline: ingest, build, deliver",
     "ingest": "load the API's records into the raw schema",
     "build": "build and test the models with dbt",
-    "deliver": "write the spreadsheet and send the mail",
+    "deliver": "write the spreadsheet and the report, send the mail",
     "metrics": "the metrics of a window",
+    "report": "write the report page",
     "query": "metrics by the semantic layer",
     "status": "the last run, how fresh the data is, what is due, room",
     "history": "the runs of the last year",
@@ -48,6 +49,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     added["build"].add_argument("--full-refresh", action="store_true", help="rebuild every model from raw")
     for name in ("metrics", "status", "history"):
         added[name].add_argument("--json", action="store_true", help="print JSON")
+    added["report"].add_argument("--open", action="store_true", help="open it in the browser")
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
     for name in ("docs", "lineage"):
         added[name].add_argument("--no-serve", action="store_true", help="only write the files")

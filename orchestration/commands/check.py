@@ -22,6 +22,7 @@ def check(settings: Settings) -> int:
         "API": _api,
         "Database": _database,
         "Sheets": lambda settings: wiring.table_sender(settings).check(),
+        "Report": lambda settings: wiring.report_file(settings).check(),
         "Mail": lambda settings: wiring.message_sender(settings).check(),
     }
     code = EXIT_DONE

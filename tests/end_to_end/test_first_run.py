@@ -18,10 +18,12 @@ from zoneinfo import ZoneInfo
 
 import openpyxl
 import pytest
+from playwright.sync_api import Browser
 
 from embedded import postgres
 from ingestion.warehouse import Warehouse
 from tests.end_to_end.clone import Clone, exists, make_clone, rows
+from tests.reading import Reading
 
 MOSCOW = ZoneInfo("Europe/Moscow")
 COLUMNS = [
@@ -103,6 +105,55 @@ def test_the_workbook_holds_the_mart(demo: Clone, demo_warehouse: Warehouse) -> 
         wanted = [None if value is None else float(value) for value in row[1:]]
         assert list(cell[1 : len(COLUMNS)]) == pytest.approx(wanted)
     assert "made-up" in " ".join(str(cell) for row in book["About"].iter_rows(values_only=True) for cell in row).lower()
+
+
+def test_the_report_holds_the_marts(demo: Clone, demo_warehouse: Warehouse, browser: Browser) -> None:
+    title = "title || case when is_small then '†' else '' end"
+    courses = rows(
+        demo_warehouse,
+        f"select course_key, {title}, learners, learners_stuck, learners_at_risk, learners_dormant from marts.courses"
+        " order by learners_active_7d desc, learners desc, course_key",
+    )
+    tasks = rows(
+        demo_warehouse,
+        f"select repair_rank, {title}, learner_hours_lost_28d, learners from marts.tasks"
+        " where repair_rank <= 100 order by repair_rank",
+    )
+    day = "select attempts, unique_users, correct_submits from"
+    newest = "order by activity_date desc"
+    days = shown(rows(demo_warehouse, f"{day} marts.daily_metrics {newest}"))
+    with Reading(browser, demo.path / "out" / "report.html") as reading:
+        reading.page.locator("#trend summary").click()
+        assert "made-up" in reading.page.locator(".notice").first.inner_text().lower()
+        assert [row[1:4] for row in reading.cells("#days tbody tr")] == days
+        assert reading.page.locator(".tile .value").first.inner_text() == days[0][0]
+        assert [row[0] for row in reading.cells("#course-table tbody tr")] == [name for _, name, *_ in courses]
+        states = [[row[0], row[1], row[3], row[6], row[7]] for row in reading.cells("#states tbody tr")]
+        assert states == [[name, *(f"{n:,}" for n in counts)] for _, name, *counts in courses]
+        reading.page.locator("#all-tasks").click()
+        costly = [[row[0], row[1].split("\n")[0], row[2], row[4]] for row in reading.cells("#tasks tbody tr")]
+        assert costly == [[f"{rank}", name, f"{hours:.1f}", f"{n:,}"] for rank, name, hours, n in tasks]
+        reading.choose("#course", "0")
+        of_course = f"{day} marts.course_daily_metrics where course_key = %s {newest}"
+        active = [row[1:4] for row in reading.cells("#days tbody tr") if row[1] != "0"]
+        assert active == shown(rows(demo_warehouse, of_course, courses[0][0]))
+        html = re.sub(r"<script>.*?</script>", "", reading.page.content(), flags=re.S)
+    learners = rows(demo_warehouse, "select distinct user_id from marts.attempts")
+    assert not [user_id for (user_id,) in learners if len(user_id) > 5 and user_id in html]
+
+
+def test_the_report_is_written_again_by_a_command(demo: Clone) -> None:
+    page = demo.path / "out" / "report.html"
+    page.unlink()
+    done = demo.make("report")
+    assert done.returncode == 0, done.stderr
+    assert f"{page}: one page of" in done.stdout
+    assert "made-up" in page.read_text("utf-8").lower()
+
+
+def shown(counts: list[tuple[Any, ...]]) -> list[list[str]]:
+    """Counts as people read them."""
+    return [[f"{count:,}" for count in row] for row in counts]
 
 
 def test_the_mail_holds_the_last_full_day(demo: Clone, demo_warehouse: Warehouse) -> None:

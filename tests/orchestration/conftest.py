@@ -81,6 +81,7 @@ class Parties:
     receipts_error: Exception | None = None
     figures_error: Exception | None = None
     sheet_error: Exception | None = None
+    report_error: Exception | None = None
     mail_error: Exception | None = None
     loaded: bool = True
     verdict: DayVerdict | None = DayVerdict(LAST_DAY, "normal")
@@ -92,6 +93,7 @@ class Parties:
     checks: list[Callable[[], None]] = field(default_factory=list)
     full_refreshes: list[bool] = field(default_factory=list)
     sheets: list[Tables] = field(default_factory=list)
+    reports: list[Figures] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
     alerts: list[tuple[EmailMessage, tuple[str, ...]]] = field(default_factory=list)
     told: list[Alert] = field(default_factory=list)
@@ -137,6 +139,25 @@ class Parties:
     ) -> None:
         """Stands in for that of deliveries."""
         self.noted += [(done.name, done.ok, day.date if day else None) for done in deliveries]
+
+
+@dataclass
+class FakeReport:
+    """Takes the figures for the report page, or doesn't."""
+
+    parties: Parties
+    path: Path
+    name: str = "Report"
+    target: str = "report.html"
+
+    def deliver(self, figures: Figures, *_: Any) -> Delivery:
+        _fail(self.parties.report_error)
+        self.parties.reports.append(figures)
+        return Delivery(self.name, True, self.target, "one page written")
+
+    def check(self) -> str:
+        _fail(self.parties.report_error)
+        return "Report would work"
 
 
 @dataclass
@@ -193,6 +214,7 @@ def parties(monkeypatch: pytest.MonkeyPatch) -> Parties:
         "record.keep_deliveries": fake.keep_deliveries,
         "wiring.open_api": open_api,
         "wiring.table_sender": lambda _: FakeSender("Spreadsheet", fake),
+        "wiring.report_file": lambda settings: FakeReport(fake, settings.out_dir / "report.html"),
         "wiring.message_sender": lambda _: FakeSender("Mail", fake),
     }.items():
         monkeypatch.setattr(f"orchestration.run.{name}", value)

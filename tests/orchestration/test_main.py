@@ -89,7 +89,7 @@ def test_5_when_the_last_full_day_is_suspect(
     assert "attempts 12 (usually 2,900–3,200)" in screen
     assert "All done: " not in screen
     # All is published and delivered nevertheless.
-    assert len(parties.sheets) == len(parties.mails) == int(name != "build")
+    assert len(parties.sheets) == len(parties.reports) == len(parties.mails) == int(name != "build")
     for mail in parties.mails:
         assert mail["Subject"] == "21 Nov: attempts 12 (usually 2,900–3,200): check"
         body = mail.get_body(("plain",))

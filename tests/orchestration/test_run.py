@@ -56,7 +56,7 @@ def test_all_stages_in_their_order(settings: Settings, parties: Parties) -> None
     assert outcomes(run) == [("ingest", "done"), ("build", "done"), ("deliver", "done")]
     assert run.summary.stages[0].detail == "1,234 records in 2 slices and 1 load"
     assert run.summary.loads is not None
-    assert delivered(run) == {"Spreadsheet": True, "Mail": True}
+    assert delivered(run) == {"Spreadsheet": True, "Report": True, "Mail": True}
     (mail,) = parties.mails
     assert mail["Subject"].startswith("21 Nov: 1,212 attempts, success 58.2%")
 
@@ -136,7 +136,7 @@ def test_a_failing_sheet_does_not_stop_the_mail(settings: Settings, parties: Par
     parties.sheet_error = DeliveryError("Google answered 403")
     run = make_run(settings)
     assert run.everything(WINDOW) == 3
-    assert delivered(run) == {"Spreadsheet": False, "Mail": True}
+    assert delivered(run) == {"Spreadsheet": False, "Report": True, "Mail": True}
     assert run.summary.outcome == "delivery failed"
     assert outcomes(run)[-1] == ("deliver", "done")
     (mail,) = parties.mails
@@ -144,12 +144,29 @@ def test_a_failing_sheet_does_not_stop_the_mail(settings: Settings, parties: Par
     assert "Google answered 403" in text(mail)
 
 
+def test_a_failing_report_does_not_stop_the_mail(settings: Settings, parties: Parties) -> None:
+    parties.report_error = DeliveryError("cannot write out/report.html: Permission denied")
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 3
+    assert delivered(run) == {"Spreadsheet": True, "Report": False, "Mail": True}
+    (mail,) = parties.mails
+    assert "cannot write out/report.html" in text(mail)
+
+
+def test_a_failed_build_marks_the_report_as_outdated(settings: Settings, parties: Parties) -> None:
+    parties.build_error = StageError("dbt could not build")
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 1
+    assert parties.reports == [parties.figures]
+    assert run.summary.failure == "dbt could not build"
+
+
 def test_a_failing_mail_does_not_undo_the_sheet(settings: Settings, parties: Parties) -> None:
     parties.mail_error = DeliveryError("no answer from mail.example:587")
     run = make_run(settings)
     assert run.deliver() == 3
     assert len(parties.sheets) == 1
-    assert delivered(run) == {"Spreadsheet": True, "Mail": False}
+    assert delivered(run) == {"Spreadsheet": True, "Report": True, "Mail": False}
     assert run.summary.outcome == "delivery failed"
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import vl_convert
 from PIL import Image
@@ -19,9 +19,9 @@ from orchestration.deliver.figures import Figures
 from orchestration.deliver.words import Words
 
 FOLDER = Path(__file__).parent
-VEGA_LITE = "5.21"
+VEGA_LITE = "6.4"
 SATURDAY = 5
-LOCALES: dict[str, Any] = {"en": "en-GB", "ru": "ru-RU"}
+LOCALES: dict[str, Literal["en-GB", "ru-RU"]] = {"en": "en-GB", "ru": "ru-RU"}
 """The names by which d3 knows the formats of numbers and times."""
 
 Specification = dict[str, Any]

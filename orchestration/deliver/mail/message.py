@@ -129,6 +129,8 @@ def _pictures(figures: Figures, words: Words) -> tuple[Picture, ...]:
     for metric, parameters in CHARTED.items():
         rows = charts.day_rows(figures, metric, CHART_DAYS)
         chart = charts.specification("days", rows, words, **parameters)
+        # A phone shows the picture at half its size.
+        chart["config"]["axis"]["labelFontSize"] = 14
         found.append(Picture(metric.replace("_", "-"), titles[metric], charts.picture(chart, words)))
     return tuple(found)
 

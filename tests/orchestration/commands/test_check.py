@@ -49,6 +49,7 @@ def test_all_is_well(settings: Settings, parties: Parties, capsys: pytest.Captur
         "API": ("ok", "https://grader.example/api answers a list in 0.00 s"),
         "Database": ("ok", "elt@db.example:5432/grader: PostgreSQL 18, TLS"),
         "Sheets": ("ok", "Spreadsheet would work"),
+        "Report": ("ok", "Report would work"),
         "Mail": ("ok", "Mail would work"),
     }
 
@@ -60,7 +61,7 @@ def test_every_stand_in_is_named(demo: Settings, parties: Parties, capsys: pytes
     assert found["Database"][1].startswith("not configured: the embedded PostgreSQL stands in (not started")
 
 
-@pytest.mark.parametrize("failing", ["API", "Database", "Sheets", "Mail"])
+@pytest.mark.parametrize("failing", ["API", "Database", "Sheets", "Report", "Mail"])
 def test_a_failing_party_does_not_hide_the_others(
     settings: Settings,
     parties: Parties,
@@ -72,11 +73,12 @@ def test_a_failing_party_does_not_hide_the_others(
     if failing == "Database":
         answers["Database"] = WarehouseError("The warehouse failed: refused")
     parties.sheet_error = DeliveryError("Google answered 403") if failing == "Sheets" else None
+    parties.report_error = DeliveryError("cannot write out") if failing == "Report" else None
     parties.mail_error = DeliveryError("535 wrong password") if failing == "Mail" else None
     assert check(settings) == 1
     found = lines(capsys)
     assert {party for party, (verdict, _) in found.items() if verdict == "FAILED"} == {failing}
-    assert len(found) == 4
+    assert len(found) == 5
     assert not any(secret in str(found) for secret in (KEY, PASSWORD))
 
 

@@ -1,0 +1,84 @@
+"""The page as HTML: the figures in its template, with style, data and scripts inside."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+from babel.dates import format_date
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from orchestration.deliver import Links
+from orchestration.deliver.columns import Number
+from orchestration.deliver.figures import Figures
+from orchestration.deliver.notices import notices
+from orchestration.deliver.report import shown
+from orchestration.deliver.report.embedded import days_shown, embedded, weeks_shown
+from orchestration.deliver.words import Words
+from orchestration.summary import RunSummary
+
+FOLDER = Path(__file__).parent
+
+
+def build_page(figures: Figures, summary: RunSummary, links: Links, words: Words, library: str) -> str:
+    """The whole page. `library` is the JavaScript that draws the charts; nothing else is fetched."""
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(text=words.text, plural=words.plural, words=words, web_address=web_address)
+    verdict = figures.verdict
+    return environment.get_template("report.html.j2").render(
+        figures=figures,
+        shown=shown,
+        verdict=verdict,
+        day=_long(figures.as_of_day, words) if figures.as_of_day else "",
+        tone=shown.tone(verdict),
+        reasons="; ".join(map(words.reason, verdict.out_of_band)) if verdict else "",
+        # The page itself tells the verdict, at the same place for every day.
+        notices=notices(figures, replace(summary, verdict=None), words),
+        totals=shown.course_totals(figures),
+        days=days_shown(figures),
+        weeks=weeks_shown(figures),
+        lines=[spark(days) for days in _attempts_by_course(figures)],
+        sheet=web_address(links.sheet),
+        docs=web_address(links.docs),
+        weekday=lambda number: words.locale.days["format"]["wide"][number - 1],
+        style=_inside("style.css"),
+        script=_inside("script.js"),
+        library=library,
+        data=embedded(figures, words),
+    )
+
+
+def web_address(address: str | None) -> str | None:
+    """`address` if a browser may follow it from the page: http or https, and nothing else."""
+    return address if address and address.lower().startswith(("https://", "http://")) else None
+
+
+def _long(day: date, words: Words) -> str:
+    """`Friday, 27 November 2026`."""
+    long = format_date(day, "full", locale=words.locale)
+    return long[:1].upper() + long[1:]
+
+
+def spark(values: Sequence[Number]) -> str:
+    """The points of a line through `values` within 100 x 20, for an SVG's polyline."""
+    top, last = max([value or 0 for value in values], default=0) or 1, max(len(values) - 1, 1)
+    return " ".join(f"{100 * x / last:.4g},{19 - 18 * (value or 0) / top:.3g}" for x, value in enumerate(values))
+
+
+def _attempts_by_course(figures: Figures) -> list[list[Number]]:
+    place, at = shown.places(figures), {day: number for number, day in enumerate(days_shown(figures))}
+    found: list[list[Number]] = [[0] * len(at) for _ in place]
+    for row in figures.course_days:
+        if row["activity_date"] in at and row["course_key"] in place:
+            found[place[row["course_key"]]][at[row["activity_date"]]] = row["attempts"]
+    return found
+
+
+def _inside(name: str) -> str:
+    return (FOLDER / name).read_text("utf-8")
