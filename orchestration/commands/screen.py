@@ -1,7 +1,7 @@
 """What people see on the terminal: the progress of an ingest, the summary at the end, tables."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,18 +12,27 @@ from rich.table import Table
 from rich.text import Text
 
 from ingestion.pipeline import Progress
+from orchestration.deliver.catalogue import mark
+from orchestration.deliver.columns import label_of
+from orchestration.deliver.sheet.contents import Change
 from orchestration.deliver.words import Words
 from orchestration.summary import RunSummary
 
 OUTCOMES = {
-    "done": ("All done", "bold green"),
-    "failed": ("FAILED", "bold red"),
-    "delivery failed": ("DELIVERY FAILED", "bold red"),
-    "suspect day": ("All done, but the last full day is SUSPECT", "bold red"),
+    "done": (mark("All done"), "bold green"),
+    "failed": (mark("FAILED"), "bold red"),
+    "delivery failed": (mark("DELIVERY FAILED"), "bold red"),
+    "suspect day": (mark("All done, but the last full day is SUSPECT"), "bold red"),
 }
-MADE_UP = (
+MADE_UP = mark(
     "MADE-UP DATA: the built-in demo API fed this run. Set API_URL, API_CLIENT and API_CLIENT_KEY for the real one."
 )
+WORKSHEETS = {
+    "kept": "",
+    "new": mark("new worksheet"),
+    "renamed": mark("renamed"),
+    "removed": mark("worksheet removed"),
+}
 
 
 @contextmanager
@@ -45,46 +54,92 @@ def ingest_progress() -> Iterator[Callable[[Progress], None]]:
 
 def show_summary(summary: RunSummary, words: Words) -> None:
     """Print the last screen of a run to standard output."""
-    console = Console(highlight=False, soft_wrap=True)
+    show = _printer()
+    text = words.text
     outcome, style = OUTCOMES[summary.outcome]
-
-    def show(text: str, style: str = "") -> None:
-        # Text, so that nothing in it is taken for rich's markup.
-        console.print(Text(text, style=style))
-
     show("")
     if summary.demo:
-        show(MADE_UP, "bold yellow")
-    show(f"{outcome}: {summary.command}, run {summary.run_id}", style)
+        show(text(MADE_UP), "bold yellow")
+    show(
+        text("{outcome}: {command}, run {run}", outcome=text(outcome), command=summary.command, run=summary.run_id),
+        style,
+    )
     for stage in summary.stages:
-        show(f"  {stage.name:<8} {stage.outcome:<7} {stage.seconds:7.2f} s  {stage.detail}")
+        done = text("done") if stage.outcome == "done" else text("failed")
+        show(f"  {stage.name:<8} {done:<7} {stage.seconds:7.2f} s  {stage.detail}")
     if loads := summary.loads:
-        show(
-            f"  records  {loads.fetched:,} loaded = {loads.accepted:,} accepted + {loads.repeated:,} repeated"
-            f" + {loads.rejected:,} rejected"
-        )
+        counts = {name: words.count(getattr(loads, name)) for name in ("fetched", "accepted", "repeated", "rejected")}
+        told = text("{fetched} loaded = {accepted} accepted + {repeated} repeated + {rejected} rejected", **counts)
+        show(f"  {text('records'):<8} {told}")
         for reason, number in loads.rejected_by_reason.items():
-            show(f"           {number:7,} {reason}")
+            show(f"           {words.count(number):>7} {reason}")
     if tests := summary.tests:
-        show(f"  tests    {tests.passed} passed, {tests.warned} warned, {tests.failed} failed, {tests.skipped} skipped")
+        told = text(
+            "{passed} passed, {warned} warned, {failed} failed, {skipped} skipped",
+            passed=tests.passed,
+            warned=tests.warned,
+            failed=tests.failed,
+            skipped=tests.skipped,
+        )
+        show(f"  {text('tests'):<8} {told}")
         for result in tests.results:
             show(f"           {result.status}: {result.name}: {result.message}")
     if verdict := summary.verdict:
         colour = "red" if verdict.is_suspect else "yellow" if verdict.verdict == "unusual" else ""
-        show(f"  day      {words.day(verdict.day)} is {words.verdict(verdict)}", colour)
+        told = text("{day} is {verdict}", day=words.day(verdict.day), verdict=words.verdict(verdict))
+        show(f"  {text('day'):<8} {told}", colour)
         for figure in verdict.out_of_band:
             show(f"           {words.reason(figure)}")
-    for delivery in summary.deliveries:
-        state = "" if delivery.ok else "FAILED: "
-        show(f"  sent     {delivery.name}: {state}{delivery.target}: {delivery.detail}")
+    _show_deliveries(summary, words, show)
     if summary.failure:
-        show(f"  failed   {summary.failure}", "red")
-    show(f"  log      {summary.log_file}")
+        show(f"  {text('failure'):<8} {summary.failure}", "red")
+    show(f"  {text('log'):<8} {summary.log_file}")
+
+
+def show_deliveries(summary: RunSummary, words: Words) -> None:
+    """Print to standard error what became of the deliveries: the output itself is another's."""
+    _show_deliveries(summary, words, _printer(stderr=True))
+
+
+def _show_deliveries(summary: RunSummary, words: Words, show: Callable[[str], None]) -> None:
+    for delivery in summary.deliveries:
+        state = "" if delivery.ok else f"{words.text('FAILED')}: "
+        show(f"  {words.text('sent'):<8} {words.text(delivery.name)}: {state}{delivery.target}: {delivery.detail}")
+
+
+def _printer(stderr: bool = False) -> Callable[..., None]:
+    """What prints a line in a style, without taking anything in it for rich's markup."""
+    console = Console(highlight=False, soft_wrap=True, stderr=stderr)
+    return lambda text, style="": console.print(Text(text, style=style))
 
 
 def show_metrics(window: str, metrics: Mapping[str, Any], words: Words) -> None:
     """Print a period's metrics as a table to standard output."""
     table = Table(title=window, show_header=False)
     for name, value in metrics.items():
-        table.add_row(name, words.number(name, value))
+        heading = name if words.language == "en" else words.text(label_of(name))
+        table.add_row(heading, words.number(name, value))
     Console(highlight=False).print(table)
+
+
+def show_changes(target: str, changes: Sequence[Change], words: Words) -> None:
+    """Print what a delivery would change in the spreadsheet as a table to standard output."""
+    text = words.text
+    table = Table(title=Text(target), title_justify="left")
+    table.add_column(text("Worksheet"))
+    for head in (text("cells added"), text("changed"), text("removed")):
+        table.add_column(head, justify="right")
+    table.add_column("")
+    for change in changes:
+        counts = (change.added, change.changed, change.removed)
+        state = WORKSHEETS[change.worksheet] or ("=" if change.is_none else "")
+        shown = [words.count(number) if number else "" for number in counts]
+        table.add_row(
+            Text(change.title), *shown, text(state) if len(state) > 1 else state, style="dim" if state == "=" else ""
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    if all(change.is_none for change in changes):
+        console.print(text("Everything is up to date. Nothing was sent or written."))
+    else:
+        console.print(text("This is what `make deliver` would change. Nothing was sent or written."))

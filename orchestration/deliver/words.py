@@ -12,7 +12,7 @@ from datetime import date, datetime
 from babel import Locale, dates, numbers
 
 from orchestration.deliver.catalogue import catalogue, mark
-from orchestration.deliver.columns import Number, Row, kind_of
+from orchestration.deliver.columns import Column, Number, Row, kind_of
 from orchestration.summary import DayVerdict, MetricVerdict
 
 # The day before the month, in English as in Russian.
@@ -32,6 +32,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def in_every_language(message: str) -> tuple[str, ...]:
+    """A text as each language puts it, English first."""
+    return tuple(catalogue(language).gettext(message) for language in LANGUAGES)
+
+
 class Words:
     """How one language (`en` or `ru`) puts things."""
 
@@ -49,6 +54,10 @@ class Words:
     def plural(self, one: str, many: str, count: int, **values: object) -> str:
         """The form of a text that fits `count`, which `{count}` in it stands for."""
         return self._catalogue.ngettext(one, many, count).format(count=self.count(count), **values)
+
+    def heading(self, column: Column) -> str:
+        """What stands over a column of a mart: its name in English, which analysts know, else its label."""
+        return column.name if self.language == "en" else self.text(column.label)
 
     def count(self, value: float) -> str:
         """`1,234`."""
