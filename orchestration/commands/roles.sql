@@ -32,6 +32,7 @@ create schema if not exists raw;
 create schema if not exists staging;
 create schema if not exists marts;
 create schema if not exists learners;
+create schema if not exists ops;
 
 -- The loader makes and writes the tables of `raw` and sees nothing else.
 grant usage, create on schema raw to grader_loader;
@@ -49,6 +50,10 @@ grant usage on schema marts to grader_reporter;
 -- Who may see single learners reads `learners`.
 grant usage on schema learners to grader_learners;
 
+-- `ops` holds what the pipeline keeps about its own work. The reporter makes and writes its tables.
+grant usage, create on schema ops to grader_reporter;
+grant usage on schema ops to grader_loader, grader_transformer;
+
 -- What earlier runs have made is handed over. For that, run this as a superuser, or as its owner and a member of
 -- the roles.
 do $$
@@ -58,13 +63,17 @@ begin
     for made in
         select
             format('%I.%I', space.nspname, relation.relname) as name,
-            case when space.nspname = 'raw' then 'grader_loader' else 'grader_transformer' end as role
+            case space.nspname
+                when 'raw' then 'grader_loader'
+                when 'ops' then 'grader_reporter'
+                else 'grader_transformer'
+            end as role
         from pg_class as relation
         inner join pg_namespace as space on relation.relnamespace = space.oid
         inner join pg_roles as owner on relation.relowner = owner.oid
-        where space.nspname in ('raw', 'staging', 'marts', 'learners')
+        where space.nspname in ('raw', 'staging', 'marts', 'learners', 'ops')
             and relation.relkind in ('r', 'p', 'v', 'm')
-            and owner.rolname not in ('grader_loader', 'grader_transformer')
+            and owner.rolname not in ('grader_loader', 'grader_transformer', 'grader_reporter')
     loop
         -- `alter table` serves views as well.
         execute format('alter table %s owner to %I', made.name, made.role);
@@ -86,6 +95,7 @@ $$;
 grant select on all tables in schema raw to grader_transformer;
 grant select on all tables in schema marts to grader_reporter;
 grant select on all tables in schema learners to grader_learners;
+grant select, insert, update on all tables in schema ops to grader_reporter;
 do $$
 declare
     made record;
@@ -97,16 +107,17 @@ begin
         from pg_roles as makers
         cross join (
             values
-                ('raw', 'grader_loader', 'grader_transformer'),
-                ('marts', 'grader_transformer', 'grader_reporter'),
-                ('learners', 'grader_transformer', 'grader_learners')
-        ) as hand_over (space, role, reader)
+                ('raw', 'grader_loader', 'grader_transformer', 'select'),
+                ('marts', 'grader_transformer', 'grader_reporter', 'select'),
+                ('learners', 'grader_transformer', 'grader_learners', 'select'),
+                ('ops', 'grader_reporter', 'grader_reporter', 'select, insert, update')
+        ) as hand_over (space, role, reader, privileges)
         where not makers.rolsuper
             and pg_has_role(makers.oid, hand_over.role, 'member')
     loop
         execute format(
-            'alter default privileges for role %I in schema %I grant select on tables to %I',
-            made.maker, made.space, made.reader
+            'alter default privileges for role %I in schema %I grant %s on tables to %I',
+            made.maker, made.space, made.privileges, made.reader
         );
     end loop;
 end

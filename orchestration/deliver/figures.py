@@ -37,11 +37,11 @@ COMMENTS = """
 
 # Asking for the relation by its name would fail without the privilege.
 MAY_READ_LEARNERS = """
-    select coalesce(bool_and(
-        has_schema_privilege(relation.relnamespace, 'usage') and has_table_privilege(relation.oid, 'select')
-    ), true)
-    from pg_class as relation
-    where relation.relnamespace = to_regnamespace('learners') and relation.relname = 'learner_courses'
+    select coalesce(has_schema_privilege(to_regnamespace('learners'), 'usage'), true) and not exists (
+        select from pg_class as relation
+        where relation.relnamespace = to_regnamespace('learners') and relation.relname = 'learner_courses'
+            and not has_table_privilege(relation.oid, 'select')
+    )
 """
 NO_PRIVILEGE = mark(
     "this account may not read the schema learners, which SHARE_LEARNERS=1 needs: "
