@@ -154,11 +154,13 @@ class Piece:
     style: Style = "cell"
     kind: Kind = "text"
     link: str | None = None
+    number_format: str | None = None
 
     @property
     def pattern(self) -> str:
         """Its number format; a day has its weekday here."""
-        return "ddd, yyyy-mm-dd" if self.kind == "date" else NUMBER_FORMATS[self.kind]
+        usual = "ddd, yyyy-mm-dd" if self.kind == "date" else NUMBER_FORMATS[self.kind]
+        return self.number_format or usual
 
     @property
     def left(self) -> bool:

@@ -10,7 +10,7 @@ from orchestration.deliver.columns import DAILY, SUMMARY_TITLE, Kind, Number, Ro
 from orchestration.deliver.figures import Day, Figures
 from orchestration.deliver.notices import notices, unusual_day
 from orchestration.deliver.sheet.contents import LOOKS, Chart, Page, Piece, Style
-from orchestration.deliver.words import Words, in_every_language, one_line
+from orchestration.deliver.words import MINUS, Words, in_every_language, one_line
 from orchestration.summary import DayVerdict, MetricVerdict, RunSummary
 
 # On a screen of 1366 x 768 pixels a browser has about 1,240 x 440 left for cells: the columns, and
@@ -152,8 +152,7 @@ def _comparison(page: _Builder, figures: Figures) -> None:
     for name in _COMPARED:
         now, then = last.values[name], before.values[name] if before else None
         row = _compared(words.text(label_of(name)), name, now, judged.get(name))
-        change = Piece(words.change(name, now, then) or None, "cell", "count")
-        page.row(*row, Piece(then, "cell", kind_of(name, then)), change)
+        page.row(*row, Piece(then, "cell", kind_of(name, then)), _change(name, now, then, words))
     if (rejected := judged.get("rejected_share")) and rejected.value is not None:
         page.row(*_compared(words.text(REJECTED), "rejected_share", rejected.value, rejected))
 
@@ -163,6 +162,23 @@ def _compared(label: str, name: str, value: Number, judged: MetricVerdict | None
     kind = kind_of(name, value)
     limits = (Piece(limit, "quiet", "share" if kind == "share" else "count") for limit in (low, high))
     return (Piece(label), Piece(value, _style_of(judged.verdict if judged else None), kind), *limits)
+
+
+def _change(name: str, now: Number, before: Number, words: Words) -> Piece:
+    """How far the day is from the week before, as a number: in points for a share, else as a part."""
+    if now is None or before is None:
+        return Piece(None)
+    if kind_of(name, now) == "share":
+        unit = words.text("{points} pp", points="").strip()
+        return Piece(round(100 * (now - before), 1), "cell", "decimal", number_format=_signed(f'0.0" {unit}"'))
+    if not before:
+        return Piece(now, "cell", "count", number_format=_signed("#,##0"))
+    return Piece((now - before) / before, "cell", "share", number_format=_signed("0%"))
+
+
+def _signed(pattern: str) -> str:
+    """A number format for changes: with their sign, but for none."""
+    return f"+{pattern};{MINUS}{pattern};{pattern}"
 
 
 def _style_of(verdict: str | None) -> Style:

@@ -15,6 +15,7 @@ from orchestration.build.samples import masked, sample_rows
 from orchestration.deliver import columns, words
 from orchestration.deliver.figures import Figures, read_figures
 from orchestration.deliver.sheet.tables import build_tables
+from orchestration.deliver.words import ENGLISH
 from orchestration.summary import RunSummary
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days
 
@@ -150,7 +151,7 @@ def test_a_new_fractional_metric_keeps_its_fraction(
         monkeypatch.setattr(f"orchestration.deliver.{module}.DAILY", daily)
     read = read_figures(marts, MOSCOW)
     assert read.days[-1].values["hours_per_user"] == 1.75
-    assert build_tables(read, summary, "docs").daily.rows[-1][-1] == 1.75
+    assert build_tables(read, summary, "docs", ENGLISH).daily.rows[-1][-1] == 1.75
     assert words.number("hours_per_user", 1.75) == "1.8"
 
 
