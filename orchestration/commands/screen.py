@@ -56,6 +56,10 @@ def show_summary(summary: RunSummary, words: Words) -> None:
     """Print the last screen of a run to standard output."""
     show = _printer()
     text = words.text
+
+    def tell(label: str, told: str, style: str = "") -> None:
+        show(f"  {label:<8} {told}", style)
+
     outcome, style = OUTCOMES[summary.outcome]
     show("")
     if summary.demo:
@@ -70,7 +74,7 @@ def show_summary(summary: RunSummary, words: Words) -> None:
     if loads := summary.loads:
         counts = {name: words.count(getattr(loads, name)) for name in ("fetched", "accepted", "repeated", "rejected")}
         told = text("{fetched} loaded = {accepted} accepted + {repeated} repeated + {rejected} rejected", **counts)
-        show(f"  {text('records'):<8} {told}")
+        tell(text("records"), told)
         for reason, number in loads.rejected_by_reason.items():
             show(f"           {words.count(number):>7} {reason}")
     if tests := summary.tests:
@@ -81,19 +85,19 @@ def show_summary(summary: RunSummary, words: Words) -> None:
             failed=tests.failed,
             skipped=tests.skipped,
         )
-        show(f"  {text('tests'):<8} {told}")
+        tell(text("tests"), told)
         for result in tests.results:
             show(f"           {result.status}: {result.name}: {result.message}")
     if verdict := summary.verdict:
         colour = "red" if verdict.is_suspect else "yellow" if verdict.verdict == "unusual" else ""
         told = text("{day} is {verdict}", day=words.day(verdict.day), verdict=words.verdict(verdict))
-        show(f"  {text('day'):<8} {told}", colour)
+        tell(text("day"), told, colour)
         for figure in verdict.out_of_band:
             show(f"           {words.reason(figure)}")
     _show_deliveries(summary, words, show)
     if summary.failure:
-        show(f"  {text('failure'):<8} {summary.failure}", "red")
-    show(f"  {text('log'):<8} {summary.log_file}")
+        tell(text("failed"), summary.failure, "red")
+    tell(text("log"), summary.log_file)
 
 
 def show_deliveries(summary: RunSummary, words: Words) -> None:
@@ -102,9 +106,10 @@ def show_deliveries(summary: RunSummary, words: Words) -> None:
 
 
 def _show_deliveries(summary: RunSummary, words: Words, show: Callable[[str], None]) -> None:
+    label, failed = words.text("sent"), words.text("FAILED")
     for delivery in summary.deliveries:
-        state = "" if delivery.ok else f"{words.text('FAILED')}: "
-        show(f"  {words.text('sent'):<8} {words.text(delivery.name)}: {state}{delivery.target}: {delivery.detail}")
+        state = "" if delivery.ok else f"{failed}: "
+        show(f"  {label:<8} {words.text(delivery.name)}: {state}{delivery.target}: {delivery.detail}")
 
 
 def _printer(stderr: bool = False) -> Callable[..., None]:

@@ -178,7 +178,7 @@ def _change(name: str, now: Number, before: Number, words: Words) -> Piece:
 
 def _signed(pattern: str) -> str:
     """A number format for changes: with their sign, but for none."""
-    return f"+{pattern};{MINUS}{pattern};{pattern}"
+    return f'+{pattern};"{MINUS}"{pattern};{pattern}'
 
 
 def _style_of(verdict: str | None) -> Style:
