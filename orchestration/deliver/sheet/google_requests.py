@@ -294,7 +294,8 @@ def _formats(table: Table, sheet_id: int, first_row: int) -> list[Request]:
             {
                 **_number_format(column.kind),
                 **(left if column.left else right),
-                **({"wrapStrategy": "WRAP", "verticalAlignment": "TOP"} if is_wrapped(column) else {}),
+                **({"wrapStrategy": "WRAP"} if is_wrapped(column) else {}),
+                "verticalAlignment": "TOP",
             },
         )
         for index, column in enumerate(table.columns)

@@ -53,6 +53,7 @@ HEADS = {
     "correct_submits": mark("Correct"),
     "unique_users": mark("Users"),
     "success_rate": mark("Success"),
+    "new_users": mark("New"),
 }
 """Labels that are short enough for the page, where the usual ones are not."""
 INCIDENTS = {
@@ -130,7 +131,12 @@ def _verdict(page: _Builder, verdict: DayVerdict | None) -> None:
         text = unusual_day(verdict, words)
     else:
         text = words.text("{day} is {verdict}.", day=words.day(verdict.day), verdict=words.verdict(verdict))
-    page.text(text, verdict.verdict)
+    page.text(_sentence(text), verdict.verdict)
+
+
+def _sentence(text: str) -> str:
+    """With a capital letter, which days lack in some languages."""
+    return text[:1].upper() + text[1:]
 
 
 def _comparison(page: _Builder, figures: Figures) -> None:
@@ -139,7 +145,7 @@ def _comparison(page: _Builder, figures: Figures) -> None:
     if last is None:
         return
     page.block(
-        words.text("{day}, the last full day", day=words.day(last.date)),
+        _sentence(words.text("{day}, the last full day", day=words.day(last.date))),
         words.text("Figure"),
         words.text("The day"),
         words.text("Usual from"),

@@ -36,10 +36,12 @@ from orchestration.deliver.sheet.contents import (
 from orchestration.deliver.sheet.tables import Tables
 from orchestration.deliver.sheet.workbook_look import (
     LEFT,
+    RIGHT,
     WRAPPED,
     charts_of,
     draw_charts,
     has_its_charts,
+    height_of,
     is_formatted,
     paint,
     prepare,
@@ -180,6 +182,8 @@ def _write_table(sheet: Worksheet, table: Table) -> None:
     for row, values in enumerate(table.cells, start=1):
         for column, value in enumerate(values, start=1):
             _put(sheet.cell(row, column), value, table.columns[column - 1] if row > 1 else None)
+        if row > 1 and any(map(is_wrapped, table.columns)):
+            sheet.row_dimensions[row].height = height_of(values, table.columns)
     for cells in sheet.iter_rows(min_row=len(table.rows) + 2, max_col=table.width):
         _clear(cells)
 
@@ -222,8 +226,8 @@ def _put(cell: Any, value: Cell, column: Column | None, link: str | None = None)
     cell.value = value
     if column:
         cell.number_format = NUMBER_FORMATS[column.kind]
-        if column.left and cell.alignment.horizontal is None:
-            cell.alignment = WRAPPED if is_wrapped(column) else LEFT
+        if cell.alignment.horizontal is None:
+            cell.alignment = WRAPPED if is_wrapped(column) else LEFT if column.left else RIGHT
         if column.name == "lms_url":
             link = str(value) if value else None
     if cell.hyperlink is not None or link:

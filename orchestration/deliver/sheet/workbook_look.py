@@ -22,6 +22,7 @@ from openpyxl.workbook import Workbook as Book
 from openpyxl.worksheet.properties import PageSetupProperties
 from openpyxl.worksheet.worksheet import Worksheet
 
+from orchestration.deliver.columns import Column
 from orchestration.deliver.sheet.contents import (
     HEADER_FILL,
     HEADER_TEXT,
@@ -32,12 +33,13 @@ from orchestration.deliver.sheet.contents import (
     Page,
     Piece,
     Table,
+    is_wrapped,
 )
 from orchestration.deliver.sheet.summary_page import CHART_GAP, CHART_HEIGHT, CHART_TOP, CHART_WIDTH
 
-LEFT = Alignment(horizontal="left", vertical="center", indent=1)
+LEFT = Alignment(horizontal="left", vertical="top", indent=1)
 WRAPPED = Alignment(horizontal="left", vertical="top", indent=1, wrap_text=True)
-RIGHT = Alignment(horizontal="right", vertical="center")
+RIGHT = Alignment(horizontal="right", vertical="top")
 _LAST_ROW = 1_048_576
 _PIXELS_A_CHARACTER = 7
 _MOST_LABELS = 6
@@ -89,6 +91,19 @@ def _colour(sheet: Worksheet, table: Table) -> None:
             look = {"fill": PatternFill("solid", bgColor=mark.fill), "font": Font(bold=True)}
         rule = FormulaRule(formula=[mark.formula], **look)  # type: ignore[no-untyped-call]
         sheet.conditional_formatting.add(f"A2:{last}{_LAST_ROW}", rule)
+
+
+def height_of(values: Sequence[object], columns: Sequence[Column]) -> float | None:
+    """The height that a row's wrapped texts need, in points; None for the usual one.
+
+    Programs that open the file don't all find it out by themselves.
+    """
+    lines = max(
+        math.ceil(len(str(value)) * _PIXELS_A_CHARACTER / column.pixels)
+        for value, column in zip(values, columns, strict=True)
+        if is_wrapped(column)
+    )
+    return None if lines < 2 else 15.0 * lines
 
 
 def paint(cell: Any, piece: Piece) -> None:
