@@ -31,7 +31,7 @@ from orchestration.deliver.sheet.contents import (
     count_cells,
     is_wrapped,
 )
-from orchestration.deliver.sheet.summary_page import CHART_GAP, CHART_HEIGHT, CHART_TOP, CHART_WIDTH
+from orchestration.deliver.sheet.summary_page import CHART_GAP, CHART_HEIGHT, CHART_TOP
 from orchestration.deliver.sheet.tables import Tables
 
 Request = dict[str, Any]
@@ -48,6 +48,8 @@ _ROWS_AHEAD = 1_000
 _FIRST_COLUMNS = 26
 _FIRST_ID, _FIRST_CHART_ID = 71_000_000, 73_000_001
 _EARLIER_CHART_ID = 72_000_000
+# On a screen of 1366 x 768 pixels a browser leaves about 1,240 x 440 for the cells and the charts beside them.
+_CHART_WIDTH = 600
 _TYPES: dict[Kind, str] = {"date": "DATE", "time": "DATE_TIME", "share": "PERCENT", "text": "TEXT", "flag": "TEXT"}
 
 
@@ -413,7 +415,7 @@ def _charts(charts: Sequence[Chart], sheet: Sheet, source: Sheet, columns: int) 
                 "anchorCell": {"sheetId": sheet.id, "rowIndex": 0, "columnIndex": columns},
                 "offsetXPixels": 10,
                 "offsetYPixels": CHART_TOP + number * (CHART_HEIGHT + CHART_GAP),
-                "widthPixels": CHART_WIDTH,
+                "widthPixels": _CHART_WIDTH,
                 "heightPixels": CHART_HEIGHT,
             }
             drawn = {"chartId": chart_id, "spec": _spec(chart, source), "position": {"overlayPosition": place}}

@@ -13,15 +13,13 @@ from orchestration.deliver.sheet.contents import LOOKS, Chart, Page, Piece, Styl
 from orchestration.deliver.words import MINUS, Words, in_every_language, one_line
 from orchestration.summary import DayVerdict, MetricVerdict, RunSummary
 
-# On a screen of 1366 x 768 pixels a browser has about 1,240 x 440 left for cells: the columns, and
-# beside them two charts, one below the other.
-WIDTHS = (196, 74, 74, 74, 74, 74, 74)
-CHART_WIDTH, CHART_HEIGHT, CHART_TOP, CHART_GAP = 580, 200, 30, 6
-"""In pixels, as the two charts stand below the title, right of the columns."""
+WIDTHS = (186, 67, 67, 67, 67, 67, 67)
+CHART_HEIGHT, CHART_TOP, CHART_GAP = 200, 30, 6
+"""In pixels, as the two charts stand below the title, right of the columns, one below the other."""
 
 DAYS_IN_CHARTS = 60
 _DAYS, _COURSES, _TASKS, _INCIDENTS = 30, 15, 5, 5
-_LINE, _BOLD_LINE, _LARGE_LINE = 108, 92, 74  # characters that fit into all columns together
+_LINE, _BOLD_LINE, _LARGE_LINE = 100, 86, 70  # characters that fit into all columns together
 _COMPARED = ("attempts", "unique_users", "success_rate", "submits", "correct_submits", "new_users")
 _OF_A_DAY = ("attempts", "unique_users", "success_rate", "submits", "correct_submits", "new_users")
 _OF_A_COURSE = (
@@ -252,7 +250,7 @@ def _row(page: _Builder, title: str, row: Row, names: Sequence[str], link: str |
     """A course or task with its figures; grey when they are those of few learners."""
     style: Style = "quiet" if row["is_small"] else "cell"
     figures = (Piece(row[name], style, kind_of(name, row[name])) for name in names)
-    page.row(Piece(one_line(title, 34), style, link=link), *figures)
+    page.row(Piece(one_line(title, 32), style, link=link), *figures)
 
 
 def _legend(page: _Builder, rows: Sequence[Row]) -> None:
