@@ -18,6 +18,7 @@ from ingestion.warehouse import Warehouse
 from ingestion.windows import Window
 from orchestration.build.dbt import Build
 from orchestration.deliver.figures import Figures
+from orchestration.deliver.sheet.contents import Change
 from orchestration.deliver.sheet.tables import Tables
 from orchestration.settings import Settings, read_settings
 from orchestration.summary import DayVerdict, Delivery, LoadCounts, TestCounts
@@ -78,6 +79,7 @@ class Parties:
     figures_error: Exception | None = None
     sheet_error: Exception | None = None
     mail_error: Exception | None = None
+    period_error: Exception | None = None
     loaded: bool = True
     verdict: DayVerdict | None = DayVerdict(LAST_DAY, "normal")
     figures: Figures = field(
@@ -89,6 +91,7 @@ class Parties:
     full_refreshes: list[bool] = field(default_factory=list)
     sheets: list[Tables] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)
+    periods: list[tuple[Window, Any]] = field(default_factory=list)
 
     def ingest(self, *arguments: Any, check: Callable[[], None]) -> IngestReport:
         """Stands in for ingestion's own."""
@@ -112,6 +115,11 @@ class Parties:
         assert load_ids == ["1.0"]
         return LoadCounts(1_234, 1_200, 30, 4, {"created_at_invalid": 4})
 
+    def keep_period(self, _: Warehouse, window: Window, metrics: Any) -> None:
+        """Stands in for the table of periods."""
+        _fail(self.period_error)
+        self.periods.append((window, metrics))
+
     def read_figures(self, *_: Any) -> Figures:
         """Stands in for the marts."""
         _fail(self.figures_error)
@@ -130,6 +138,10 @@ class FakeSender:
         _fail(self.parties.sheet_error)
         self.parties.sheets.append(tables)
         return Delivery(self.name, True, self.target, "60 days written")
+
+    def preview(self, tables: Tables) -> list[Change]:
+        _fail(self.parties.sheet_error)
+        return [Change(tables.daily.title, 13, 2, 0), Change(tables.about.title)]
 
     def send(self, message: EmailMessage) -> Delivery:
         _fail(self.parties.mail_error)
@@ -159,6 +171,8 @@ def parties(monkeypatch: pytest.MonkeyPatch) -> Parties:
         "ingest": fake.ingest,
         "GraderApi": lambda api, now: api,
         "read_figures": fake.read_figures,
+        "ops.keep_period": fake.keep_period,
+        "period_metrics": lambda *_: {"attempts": 7},
         "Dbt": lambda *_: fake,
         "receipts.of_loads": fake.of_loads,
         "verdict.of_last_full_day": lambda _: fake.verdict,

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ingestion.warehouse import Warehouse
 from orchestration.deliver import DeliveryError
 from orchestration.errors import LockedError, StageError
 from orchestration.settings import SECRETS, Settings
-from orchestration.summary import DayVerdict
+from orchestration.summary import DayVerdict, MetricVerdict
 from tests.orchestration.conftest import KEY, PASSWORD, Parties
 from tests.orchestration.deliver.conftest import LAST_DAY
 
@@ -41,8 +42,14 @@ def command(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(LOCK, free_lock)
     before = os.umask(0o077)
+
+    def run(*arguments: str) -> int:
+        for name in SECRETS:  # a command takes them out of the environment
+            monkeypatch.setenv(name, environment.get(name, ""))
+        return entry.main([*arguments])
+
     try:
-        yield lambda *arguments: entry.main([*arguments])
+        yield run
     finally:
         os.umask(before)
 
@@ -71,26 +78,76 @@ def test_each_stage_alone(command: Callable[..., int], parties: Parties, name: s
 def test_5_when_the_last_full_day_is_suspect(
     command: Callable[..., int], parties: Parties, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    parties.verdict = DayVerdict(LAST_DAY, "suspect", ("attempts 12 (usually 2,900 to 3,150)",))
+    attempts = MetricVerdict("attempts", "suspect", 12, 3_000, 2_900, 3_150)
+    parties.verdict = DayVerdict(LAST_DAY, "suspect", (attempts,))
+    parties.figures = replace(parties.figures, verdict=parties.verdict)
     assert command(name) == 5
     screen = capsys.readouterr().out
     assert "SUSPECT" in screen
-    assert "attempts 12 (usually 2,900 to 3,150)" in screen
+    assert "attempts 12 (usually 2,900–3,150)" in screen
     assert "All done: " not in screen
     # All is published and delivered nevertheless.
     assert len(parties.sheets) == len(parties.mails) == int(name != "build")
     for mail in parties.mails:
         assert "CHECK THE DAY" in mail["Subject"]
-        assert "attempts 12 (usually 2,900 to 3,150)" in str(mail.get_body(("plain",)))
+        assert "attempts 12 (usually 2,900–3,150)" in mail.get_body(("plain",)).get_content()
 
 
 def test_an_unusual_day_ends_with_0_and_says_so(
     command: Callable[..., int], parties: Parties, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    parties.verdict = DayVerdict(LAST_DAY, "unusual", ("success rate 41.0% (usually 55.0% to 65.0%)",))
+    success = MetricVerdict("success_rate", "unusual_low", 0.41, 0.6, 0.55, 0.65)
+    parties.verdict = DayVerdict(LAST_DAY, "unusual", (success,))
+    parties.figures = replace(parties.figures, verdict=parties.verdict)
     assert command("run") == 0
     assert "not as usual" in capsys.readouterr().out
     assert "an unusual day" in parties.mails[0]["Subject"]
+
+
+def test_a_dry_run_shows_what_would_change_and_sends_nothing(
+    command: Callable[..., int],
+    parties: Parties,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command("deliver", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    (daily,) = (line for line in shown.splitlines() if "Daily metrics" in line)
+    assert [cell.strip() for cell in daily.split("│")[2:5]] == ["13", "2", ""]
+    assert "would change. Nothing was sent or written" in shown
+    assert (parties.sheets, parties.mails, parties.periods) == ([], [], [])
+    assert not Path(environment["OUT_DIR"]).exists()
+    monkeypatch.setenv("REPORT_LANGUAGE", "ru")
+    assert command("deliver", "--dry-run") == 0
+    assert "новых ячеек" in capsys.readouterr().out
+    parties.sheet_error = DeliveryError("Google answered 403")
+    assert command("deliver", "--dry-run") == 3
+
+
+def test_metrics_for_the_sheet_are_printed_kept_and_delivered(
+    command: Callable[..., int],
+    parties: Parties,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def metrics(*_: Any) -> dict[str, Any]:
+        print('{"attempts": 3}')
+        return {"attempts": 3}
+
+    monkeypatch.setattr(entry, "metrics", metrics)
+    assert command("metrics", *WINDOW, "--json") == 0
+    assert (parties.periods, parties.sheets) == ([], [])
+    capsys.readouterr()
+    assert command("metrics", *WINDOW, "--json", "--sheet") == 0
+    ((window, kept),) = parties.periods
+    assert (window.start.day, window.end.day, kept) == (20, 21, {"attempts": 3})
+    assert (len(parties.sheets), parties.mails) == (1, [])
+    shown = capsys.readouterr()
+    assert shown.out == '{"attempts": 3}\n', "what reads JSON gets nothing else"
+    assert "Spreadsheet: somewhere: 60 days written" in shown.err
+    parties.period_error = DeliveryError("The metrics could not be kept")
+    assert command("metrics", *WINDOW, "--sheet") == 3
 
 
 def test_a_failed_delivery_comes_before_a_suspect_day(command: Callable[..., int], parties: Parties) -> None:

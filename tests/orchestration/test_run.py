@@ -56,7 +56,49 @@ def test_all_stages_in_their_order(settings: Settings, parties: Parties) -> None
     assert run.summary.loads is not None
     assert delivered(run) == {"Spreadsheet": True, "Mail": True}
     (mail,) = parties.mails
-    assert mail["Subject"].startswith("Done - Sat 21 Nov 2026: 1,212 attempts")
+    assert mail["Subject"].startswith("Done - Sat, 21 Nov 2026: 1,212 attempts")
+
+
+def test_a_window_that_was_asked_for_is_kept_for_the_spreadsheet(settings: Settings, parties: Parties) -> None:
+    make_run(settings).everything(WINDOW)
+    assert parties.periods == [(WINDOW, {"attempts": 7})]
+    make_run(settings).everything(None)
+    assert len(parties.periods) == 1
+
+
+@pytest.mark.parametrize("error", [DeliveryError("The metrics could not be kept"), ZeroDivisionError()])
+def test_a_window_that_cannot_be_kept_fails_that_part_alone(
+    settings: Settings, parties: Parties, error: Exception
+) -> None:
+    parties.period_error = error
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 3
+    assert delivered(run) == {"Periods": False, "Spreadsheet": True, "Mail": True}
+    assert outcomes(run)[-1] == ("deliver", "done")
+
+
+def test_a_period_alone_is_delivered_to_the_spreadsheet_alone(settings: Settings, parties: Parties) -> None:
+    run = make_run(settings)
+    assert run.deliver_period(WINDOW, {"attempts": 3}) == 0
+    assert parties.periods == [(WINDOW, {"attempts": 3})]
+    assert (len(parties.sheets), parties.mails) == (1, [])
+    parties.sheet_error = DeliveryError("Google answered 403")
+    assert make_run(settings).deliver_period(WINDOW, {}) == 3
+
+
+def test_learners_that_may_not_be_read_are_told_and_all_else_is_delivered(settings: Settings, parties: Parties) -> None:
+    sharing = replace(settings, share_learners=True)
+    parties.figures = replace(parties.figures, learners_problem="this account may not read them")
+    run = make_run(sharing)
+    assert run.deliver() == 3
+    (tables,) = parties.sheets
+    assert tables.learners is None
+    sheet, mail = run.summary.deliveries
+    assert (sheet.ok, mail.ok) == (False, True)
+    assert sheet.detail == "60 days written; Learners to help: this account may not read them"
+    parties.figures = replace(parties.figures, learners_problem="")
+    assert make_run(sharing).deliver() == 0
+    assert parties.sheets[-1].learners is not None
 
 
 def test_without_a_window_what_is_due_is_ingested(settings: Settings, parties: Parties) -> None:
@@ -105,7 +147,7 @@ def test_a_failing_data_test_marks_the_sheet_and_is_mailed(settings: Settings, p
     assert run.everything(WINDOW) == 1
     assert outcomes(run) == [("ingest", "done"), ("build", "failed")]
     (tables,) = parties.sheets
-    assert "its data tests failed at the stage 'build'" in str(tables.about.rows[0])
+    assert "its data tests failed" in str(tables.about.rows[0])
     (mail,) = parties.mails
     assert mail["Subject"].startswith("FAILED at build, old figures")
     assert "assert_rates_below_one: 2 rows" in text(mail)
@@ -138,7 +180,7 @@ def test_a_failing_sheet_does_not_stop_the_mail(settings: Settings, parties: Par
     assert run.summary.outcome == "delivery failed"
     assert outcomes(run)[-1] == ("deliver", "done")
     (mail,) = parties.mails
-    assert mail["Subject"].startswith("NOT DELIVERED: Spreadsheet - Sat 21 Nov 2026")
+    assert mail["Subject"].startswith("NOT DELIVERED: Spreadsheet - Sat, 21 Nov 2026")
     assert "Google answered 403" in text(mail)
 
 

@@ -12,7 +12,7 @@ import pytest
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration.build.samples import masked, sample_rows
-from orchestration.deliver import columns, words
+from orchestration.deliver import columns
 from orchestration.deliver.figures import Figures, read_figures
 from orchestration.deliver.sheet.tables import build_tables
 from orchestration.deliver.words import ENGLISH
@@ -72,6 +72,42 @@ def test_a_warehouse_that_cannot_be_reached_is_named(warehouse: Warehouse) -> No
     with pytest.raises(WarehouseError, match="no_such_database") as caught:
         read_figures(away, MOSCOW)
     assert caught.value.__context__ is None
+
+
+def test_single_learners_are_read_only_when_asked_for_and_allowed(
+    marts: Warehouse,
+) -> None:
+    account = f"{marts.dbname}_reader"
+    with marts.session() as cursor:
+        cursor.execute(
+            "create table marts.courses (course_key text, title text, learners_active_7d int, learners int);"
+            "create schema learners;"
+            "create table learners.learner_courses (user_id text, course_key text, stuck bool, at_risk bool,"
+            " tasks_stuck int, days_silent int, reasons text[]);"
+            f"insert into learners.learner_courses values ('{LEARNER}', 'C', true, false, 1, 0, '{{stuck}}'),"
+            " ('other', 'C', false, false, 0, 0, '{}');"
+            f"create role {account} login password 'x';"
+            f"grant usage on schema marts to {account}; grant select on all tables in schema marts to {account}"
+        )
+    try:
+        assert read_figures(marts, MOSCOW).learners == ()
+        assert [row["user_id"] for row in read_figures(marts, MOSCOW, True).learners] == [LEARNER]
+        host = "127.0.0.1" if marts.host.startswith("/") else marts.host
+        reader = replace(marts, host=host, user=account, password="x")
+        figures = read_figures(reader, MOSCOW, True)
+        assert (len(figures.days), figures.learners) == (30, ())
+        assert "make roles" in figures.learners_problem
+        assert read_figures(reader, MOSCOW).learners_problem == ""
+        with marts.session() as cursor:
+            cursor.execute(f"grant usage on schema learners to {account}")
+        assert read_figures(reader, MOSCOW, True).learners_problem
+        with marts.session() as cursor:
+            cursor.execute(f"grant select on all tables in schema learners to {account}")
+        figures = read_figures(reader, MOSCOW, True)
+        assert (len(figures.learners), figures.learners_problem) == (1, "")
+    finally:
+        with marts.session() as cursor:
+            cursor.execute(f"drop owned by {account}; drop role {account}")
 
 
 def test_days_are_compared_by_date_and_not_by_place(figures: Figures) -> None:
@@ -152,7 +188,7 @@ def test_a_new_fractional_metric_keeps_its_fraction(
     read = read_figures(marts, MOSCOW)
     assert read.days[-1].values["hours_per_user"] == 1.75
     assert build_tables(read, summary, "docs", ENGLISH).daily.rows[-1][-1] == 1.75
-    assert words.number("hours_per_user", 1.75) == "1.8"
+    assert ENGLISH.number("hours_per_user", 1.75) == "1.8"
 
 
 @pytest.mark.parametrize(
@@ -220,4 +256,4 @@ def test_equal_hidden_values_have_equal_names() -> None:
     ],
 )
 def test_changes_beside_the_figures(column: str, now: float | None, before: float | None, change: str) -> None:
-    assert words.change(column, now, before) == change
+    assert ENGLISH.change(column, now, before) == change
