@@ -90,7 +90,9 @@ def test_5_when_the_last_full_day_is_suspect(
     assert len(parties.sheets) == len(parties.mails) == int(name != "build")
     for mail in parties.mails:
         assert "CHECK THE DAY" in mail["Subject"]
-        assert "attempts 12 (usually 2,900–3,150)" in mail.get_body(("plain",)).get_content()
+        plain = mail.get_body(("plain",))
+        assert plain is not None
+        assert "attempts 12 (usually 2,900–3,150)" in plain.get_content()
 
 
 def test_an_unusual_day_ends_with_0_and_says_so(
