@@ -98,8 +98,8 @@ def is_wrapped(column: Column) -> bool:
 class Table:
     """A worksheet that is one table: a header row, then `rows`; times are the report zone's.
 
-    `names` are the worksheet's title in this language, then in the others; `headers` likewise those of
-    the first column. The cells of the column `shaded` are coloured by SHADES. `unstable` names rows (by
+    `names` are the worksheet's title in this language, then in the others; `headers` are those of all
+    columns, in all languages. The cells of the column `shaded` are coloured by SHADES. `unstable` names rows (by
     their first cell) that may differ without making the worksheet out of date.
     """
 
@@ -134,9 +134,11 @@ class Table:
     def is_ours(self, found: Sequence[Sequence[object]]) -> bool:
         """Whether a worksheet of this title that reads as `found` was written by us, or is empty.
 
-        People may have had a worksheet of that name before we did.
+        People may have had a worksheet of that name before we did, with some headers like ours.
         """
-        return self.takes_over or _is_empty(found) or bool(self.headers.intersection(map(str, found[0])))
+        if self.takes_over or _is_empty(found):
+            return True
+        return 2 * sum(str(cell) in self.headers for cell in found[0][: self.width]) >= self.width
 
     def same(self, wanted: Sequence[Sequence[object]], found: Sequence[Sequence[object]]) -> bool:
         """Whether a worksheet that reads as `found` holds `wanted`: `cells` as it would return them."""
@@ -171,7 +173,7 @@ class Piece:
 class Page:
     """A worksheet of blocks, one below the other; all its columns are ours, their formats too.
 
-    Its first cell is one of `headers`, whatever the day. `charts` stand right of the columns.
+    It has some of the `headers` in its first column, whatever the day. `charts` stand right of the columns.
     """
 
     names: tuple[str, ...]
@@ -194,7 +196,7 @@ class Page:
 
     def is_ours(self, found: Sequence[Sequence[object]]) -> bool:
         """As a table's."""
-        return _is_empty(found) or bool(self.headers.intersection(map(str, found[0][:1])))
+        return _is_empty(found) or any(str(row[0]) in self.headers for row in found if row)
 
     def same(self, wanted: Sequence[Sequence[object]], found: Sequence[Sequence[object]]) -> bool:
         """As a table's."""

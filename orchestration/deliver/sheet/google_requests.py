@@ -174,8 +174,10 @@ class _Arrangement:
         """Let the worksheet be there under its title: renamed, or new beside its neighbours."""
         title, there = content.title, self.places.get(content.title)
         if there is not None and not content.is_ours(found):
-            names = (f"{there} ({number})" for number in count(2))
-            self._rename(there, next(name for name in names if name not in self.sheets))
+            if there.casefold() == title.casefold():
+                taken = {name.casefold() for name in self.sheets}
+                names = (f"{there} ({number})" for number in count(2))
+                self._rename(there, next(name for name in names if name.casefold() not in taken))
             there = None
         if there is None:
             self._add(content)

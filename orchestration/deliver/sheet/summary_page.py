@@ -40,6 +40,8 @@ _OF_A_TASK = (
 )
 
 TITLE = mark("Learners' attempts at graded tasks")
+INCIDENTS_TITLE = mark("Incidents of the last full day")
+COURSES_TITLE = mark("By course, the most active first")
 REJECTED = mark("Rejected records")
 MADE_UP = mark("made-up data")
 CHARTS = {"attempts": (mark("Attempts a day"), "2F6299"), "success_rate": (mark("Success rate by day"), "3A9D5D")}
@@ -81,7 +83,9 @@ def summary_page(figures: Figures, summary: RunSummary, words: Words) -> Page:
         names=(title, *(name for name in in_every_language(SUMMARY_TITLE) if name != title)),
         widths=WIDTHS,
         lines=tuple(page.lines),
-        headers=frozenset(in_every_language(TITLE)),
+        headers=frozenset(
+            name for title in (TITLE, INCIDENTS_TITLE, COURSES_TITLE) for name in in_every_language(title)
+        ),
         charts=_charts(len(figures.days), summary.demo, words),
     )
 
@@ -194,7 +198,7 @@ def _style_of(verdict: str | None) -> Style:
 
 def _incidents(page: _Builder, incidents: Sequence[Row]) -> None:
     words = page.words
-    page.block(words.text("Incidents of the last full day"))
+    page.block(words.text(INCIDENTS_TITLE))
     if not incidents:
         page.text(words.text("None: no task failed otherwise than before."), "quiet")
     for incident in incidents[:_INCIDENTS]:
@@ -240,7 +244,7 @@ def _tasks(page: _Builder, tasks: Sequence[Row]) -> None:
 
 def _courses(page: _Builder, courses: Sequence[Row]) -> None:
     words = page.words
-    page.block(words.text("By course, the most active first"), words.text("Course"), *page.heads(_OF_A_COURSE))
+    page.block(words.text(COURSES_TITLE), words.text("Course"), *page.heads(_OF_A_COURSE))
     for course in courses[:_COURSES]:
         _row(page, words.course(course["title"]), course, _OF_A_COURSE)
     _legend(page, courses[:_COURSES])

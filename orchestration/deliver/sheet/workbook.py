@@ -136,9 +136,10 @@ def _place(book: Book, content: Table | Page, before: Worksheet | None) -> tuple
     """The content's worksheet, renamed, or a new one beside its neighbour, and which of these it is."""
     sheet = _find(book, content)
     if sheet is not None and not content.is_ours(_found(sheet)):
-        names = (f"{sheet.title} ({number})" for number in count(2))
-        taken = {title.casefold() for title in book.sheetnames}
-        rename(book, sheet, next(name for name in names if name.casefold() not in taken))
+        if sheet.title.casefold() == content.title.casefold():
+            taken = {title.casefold() for title in book.sheetnames}
+            names = (f"{sheet.title} ({number})" for number in count(2))
+            rename(book, sheet, next(name for name in names if name.casefold() not in taken))
         sheet = None
     if sheet is None:
         index = 0 if before is None else book.index(before) + 1
@@ -152,10 +153,9 @@ def _place(book: Book, content: Table | Page, before: Worksheet | None) -> tuple
 
 def _show_first(book: Book, tables: Tables) -> None:
     """Have the book open on its first page, whichever was looked at last."""
-    shown = book.sheetnames.index(tables.summary.title)
-    book.active = shown
-    for index, sheet in enumerate(book.worksheets):
-        sheet.sheet_view.tabSelected = index == shown
+    book.active = book.sheetnames.index(tables.summary.title)
+    for sheet in book.worksheets:
+        sheet.sheet_view.tabSelected = sheet.title == tables.summary.title
 
 
 def _rewrite(sheet: Worksheet, content: Table | Page, state: State, tables: Tables) -> tuple[Change, bool]:

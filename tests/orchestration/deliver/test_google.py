@@ -202,6 +202,14 @@ def test_an_existing_worksheet_is_dressed_and_grown(google: Google, sheet: Googl
     assert daily.format_at(1, 0)["numberFormat"]["type"] == "DATE"
 
 
+def test_the_chart_of_earlier_versions_moves_to_the_summary(google: Google, sheet: GoogleSheet, tables: Tables) -> None:
+    google.sheets.append(daily := Worksheet(71_000_000, "Daily metrics", frozen=1))
+    daily.charts = {72_000_000 + 71_000_000 % 1_000_000: {"chartId": 72_000_000}, 5: {"chartId": 5}}
+    sheet.deliver(tables)
+    assert list(google.sheet("Daily metrics").charts) == [5], "people's own stays"
+    assert len(google.sheet("Summary").charts) == 2
+
+
 def test_a_worksheet_that_people_renamed_is_not_taken_back(google: Google, sheet: GoogleSheet, tables: Tables) -> None:
     sheet.deliver(tables)
     google.sheet("Daily metrics").title = "Archive"

@@ -186,6 +186,34 @@ def test_a_moved_chart_stays_where_it_is_and_a_removed_one_away(
     assert left.series[0].val.numRef.f == "'Daily metrics'!$F$4:$F$63"
 
 
+def test_the_chart_of_earlier_versions_moves_to_the_summary(path: Path, tables: Tables) -> None:
+    book = openpyxl.Workbook()
+    daily = book.worksheets[0]
+    daily.title = "Daily metrics"
+    daily.append(["activity_date", "attempts"])
+    daily.append([LAST_DAY, 7])
+    for title in ("Attempts, correct submits and unique users a day (made-up data)", "Mine"):
+        chart = BarChart()
+        chart.title = title
+        chart.add_data(Reference(daily, min_col=2, min_row=1, max_row=2))
+        daily.add_chart(chart)
+    path.parent.mkdir()
+    book.save(path)
+    Workbook(path).deliver(tables)
+    book = openpyxl.load_workbook(path)
+    assert [len(charts(book[title])) for title in ("Daily metrics", "Summary")] == [1, 2]
+
+
+def test_links_stay_with_their_tasks(path: Path, full_figures: Figures, summary: RunSummary, tables: Tables) -> None:
+    Workbook(path).deliver(tables)
+    fewer = replace(full_figures, tasks=(full_figures.tasks[2], {**full_figures.tasks[3], "lms_url": None}))
+    Workbook(path).deliver(build_tables(fewer, summary, "docs", ENGLISH))
+    book = openpyxl.load_workbook(path)
+    for title in ("Summary", "Tasks to repair"):
+        linked = [cell.hyperlink.target for row in book[title].iter_rows() for cell in row if cell.hyperlink]
+        assert linked == ["https://lms.example/courses/C1/jump_to/3"]
+
+
 def test_who_reads_it_meanwhile_keeps_the_whole_old_file(
     path: Path, figures: Figures, summary: RunSummary, tables: Tables
 ) -> None:

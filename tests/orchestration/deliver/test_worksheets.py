@@ -325,6 +325,7 @@ def test_the_page_is_written_anew_whatever_people_did_to_it(
 ) -> None:
     book.deliver(tables)
     wanted = book.rows("Summary")
+    book.put("Summary", 0, 0, "My title")
     book.put("Summary", 1, 0, "All is well")
     book.put("Summary", 400, 3, "far below")
     book.put("Summary", 3, 8, "beside it")
@@ -450,16 +451,27 @@ def test_a_spreadsheet_of_an_earlier_version_gets_the_new_worksheets_in_their_pl
     assert len(book.charts("Summary")) == 2
 
 
-@pytest.mark.parametrize("title", ["Summary", "weekly", "Курсы"])
+@pytest.mark.parametrize("title", ["Summary", "weekly", "Courses"])
 def test_a_worksheet_that_they_had_under_our_title_is_kept_aside(
     book: Spreadsheet, full_figures: Figures, summary: RunSummary, title: str
 ) -> None:
-    theirs = [["Plan", "Who"], ["exams", "Ann"]]
+    theirs = [["title", "Who"], ["exams", "Ann"]]
     book.make(title, theirs, 0)
     for _ in range(2):
         book.deliver(build(full_figures, summary))
         assert book.rows(f"{title} (2)") == theirs
         assert [found for found in book.titles() if found != f"{title} (2)"] == list(TITLES)
+
+
+def test_a_worksheet_that_they_had_under_a_title_of_the_other_language_is_theirs(
+    book: Spreadsheet, full_figures: Figures, summary: RunSummary
+) -> None:
+    theirs = [["Курс", "Кто"], ["экзамен", "Анна"]]
+    book.make("Курсы", theirs, 0)
+    for _ in range(2):
+        book.deliver(build(full_figures, summary))
+        assert book.rows("Курсы") == theirs
+        assert sorted(book.titles()) == sorted([*TITLES, "Курсы"])
 
 
 # Before it is delivered
