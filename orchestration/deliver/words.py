@@ -22,8 +22,11 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 def one_line(text: str, limit: int = 1_000) -> str:
-    """`text` on one line without control characters, at most `limit` characters long."""
-    flat = " ".join(_UNPRINTABLE.sub(" ", text).split())
+    """`text` on one line without control characters, at most `limit` characters long.
+
+    Spaces that don't break a line stay: they hold numbers together.
+    """
+    flat = " ".join(part for part in _UNPRINTABLE.sub(" ", text).split(" ") if part)
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 

@@ -20,7 +20,6 @@ CHART_HEIGHT, CHART_TOP, CHART_GAP = 200, 30, 6
 DAYS_IN_CHARTS = 60
 _DAYS, _COURSES, _TASKS, _INCIDENTS = 30, 15, 5, 5
 _LINE, _BOLD_LINE, _LARGE_LINE = 100, 86, 70  # characters that fit into all columns together
-_COMPARED = ("attempts", "unique_users", "success_rate", "submits", "correct_submits", "new_users")
 _OF_A_DAY = ("attempts", "unique_users", "success_rate", "submits", "correct_submits", "new_users")
 _OF_A_COURSE = (
     "learners_active_7d",
@@ -157,7 +156,7 @@ def _comparison(page: _Builder, figures: Figures) -> None:
     )
     verdict = figures.verdict
     judged = {figure.metric: figure for figure in verdict.metrics} if verdict and verdict.day == last.date else {}
-    for name in _COMPARED:
+    for name in _OF_A_DAY:
         now, then = last.values[name], before.values[name] if before else None
         row = _compared(words.text(label_of(name)), name, now, judged.get(name))
         page.row(*row, Piece(then, "cell", kind_of(name, then)), _change(name, now, then, words))
