@@ -22,10 +22,10 @@ build: $(BIN)/dbt ## build and test the models (FULL_REFRESH=1 from raw, WAIT=1)
 	@$(ELT) build $(if $(FULL_REFRESH),--full-refresh) $(WAITING)
 
 deliver: $(BIN)/dbt ## write the spreadsheet and send the mail from the marts (WAIT=1; DRY_RUN=1 only shows what would change)
-	@$(ELT) deliver $(WAITING) $(if $(filter 1,$(DRY_RUN)),--dry-run)
+	@$(ELT) deliver $(WAITING) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
 metrics: $(BIN)/dbt ## the metrics of a window: START= END= (JSON=1 for one JSON object; SHEET=1 keeps it in the spreadsheet)
-	@$(ELT) metrics $(WINDOW) $(if $(JSON),--json) $(if $(filter 1,$(SHEET)),--sheet)
+	@$(ELT) metrics $(WINDOW) $(if $(JSON),--json) $(if $(filter-out 0,$(SHEET)),--sheet)
 
 query: $(BIN)/dbt ## metrics by period, course, task: METRICS= BY= (CSV=1 or a file; ARGS=; alone: a list)
 	@$(ELT) query $(if $(METRICS),--metrics "$(METRICS)") $(if $(BY),--group-by "$(BY)" --order "$(BY)") \
