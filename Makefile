@@ -21,11 +21,11 @@ ingest: $(BIN)/dbt ## load the API's records into the raw schema (START= END=, W
 build: $(BIN)/dbt ## build and test the models (FULL_REFRESH=1 from raw, WAIT=1)
 	@$(ELT) build $(if $(FULL_REFRESH),--full-refresh) $(WAITING)
 
-deliver: $(BIN)/dbt ## write the spreadsheet and the report, send the mail from the marts (WAIT=1)
-	@$(ELT) deliver $(WAITING)
+deliver: $(BIN)/dbt ## write the spreadsheet and the report, send the mail (WAIT=1; DRY_RUN=1 only shows changes; MAIL=0)
+	@$(ELT) deliver $(WAITING) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
-metrics: $(BIN)/dbt ## the metrics of a window: START= END= (JSON=1 for one JSON object)
-	@$(ELT) metrics $(WINDOW) $(if $(JSON),--json)
+metrics: $(BIN)/dbt ## the metrics of a window: START= END= (JSON=1 for one JSON object; SHEET=1 keeps it in the spreadsheet)
+	@$(ELT) metrics $(WINDOW) $(if $(JSON),--json) $(if $(filter-out 0,$(SHEET)),--sheet)
 
 report: $(BIN)/dbt ## write the report page out/report.html from the marts (OPEN=1 opens it)
 	@$(ELT) report $(if $(OPEN),--open)

@@ -50,6 +50,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     for name in ("metrics", "status", "history"):
         added[name].add_argument("--json", action="store_true", help="print JSON")
     added["report"].add_argument("--open", action="store_true", help="open it in the browser")
+    sheet = "keep the window in the spreadsheet's worksheet Periods"
+    added["metrics"].add_argument("--sheet", action="store_true", help=sheet)
+    preview = "show what would change in the spreadsheet, and send nothing"
+    added["deliver"].add_argument("--dry-run", action="store_true", help=preview)
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
     for name in ("docs", "lineage"):
         added[name].add_argument("--no-serve", action="store_true", help="only write the files")

@@ -11,24 +11,29 @@ from orchestration import wiring
 from orchestration.build.dbt import Dbt
 from orchestration.commands.screen import show_metrics
 from orchestration.deliver.words import Words
-from orchestration.errors import EXIT_DONE, StageError
+from orchestration.errors import StageError
 from orchestration.settings import Settings
 
 
-def metrics(settings: Settings, window: Window, as_json: bool) -> int:
-    """Print the metrics of `window`, as a table or JSON. Raises StageError, WarehouseError."""
+def metrics(settings: Settings, window: Window, as_json: bool) -> dict[str, Any]:
+    """Print the metrics of `window`, as a table or JSON, and return them. Raises StageError, WarehouseError."""
     warehouse = wiring.open_warehouse(settings)
     dbt = Dbt(warehouse, settings.report_timezone, settings.state_dir)
     found = period_metrics(dbt, warehouse, window)
     if as_json:
         print(json.dumps({"start": window.start.isoformat(), "end": window.end.isoformat(), **found}))
     else:
+        words = Words(settings.report_language)
         show_metrics(
-            f"{window.start:%Y-%m-%d %H:%M:%S} to {window.end:%Y-%m-%d %H:%M:%S} UTC",
+            words.text(
+                "{start} to {end} UTC",
+                start=f"{window.start:%Y-%m-%d %H:%M:%S}",
+                end=f"{window.end:%Y-%m-%d %H:%M:%S}",
+            ),
             found,
-            Words(settings.report_language),
+            words,
         )
-    return EXIT_DONE
+    return found
 
 
 def period_metrics(dbt: Dbt, warehouse: Warehouse, window: Window) -> dict[str, Any]:

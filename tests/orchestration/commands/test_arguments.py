@@ -101,6 +101,8 @@ def test_without_a_window_what_is_due_is_meant() -> None:
         ["metrics", "--start", "2023-04-01"],
         ["build", "--start", "2023-04-01", "--end", "2023-04-02"],
         ["run", "--no-such-option"],
+        ["run", "--dry-run"],
+        ["ingest", "--start", "2023-04-01", "--end", "2023-04-02", "--sheet"],
         ["docs", "--port", "70000"],
         ["docs", "--port", "http"],
     ],

@@ -266,7 +266,7 @@ def test_in_russian(school: Figures, summary: RunSummary) -> None:
     assert '<html lang="ru">' in html
     assert "Суббота, 21 ноября 2026" in text(part(html, "answer"))
     assert "Сб, 21 нояб. 2026 г.: всё как обычно." in text(part(html, "answer")).replace("\xa0", " ")
-    for heading in ("Что изменило день", "Происшествия", "Последние месяцы", "Кто возвращается"):
+    for heading in ("Что изменило день", "Инциденты", "Последние месяцы", "Кто возвращается"):
         assert f"<h2>{heading}" in html
     assert "23 оценённых сабмита" in text(part(html, "incidents"))
     read = data(html)
