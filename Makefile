@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql roles test test-fast lint format bench torture audit messages lock clean
+.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql roles test test-fast lint format bench torture audit pictures messages lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -89,6 +89,9 @@ bench: $(BIN)/dbt ## measure the product beside its peers into out/bench.md (FUL
 
 audit: $(BIN)/pytest ## look for known vulnerabilities in the pinned packages
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
+
+pictures: $(BIN)/pytest ## draw the README's pictures from the demo (needs Chromium and LibreOffice)
+	@$(BIN)/python -m tests.pictures
 
 messages: $(BIN)/pytest ## gather the texts to translate into the catalogues of orchestration/deliver/locale
 	@$(BIN)/python -m babel.messages.frontend -q extract -F orchestration/deliver/locale/babel.cfg --no-default-keywords \

@@ -109,7 +109,7 @@ def _show_deliveries(summary: RunSummary, words: Words, show: Callable[[str], No
     label, failed = words.text("sent"), words.text("FAILED")
     for delivery in summary.deliveries:
         state = "" if delivery.ok else f"{failed}: "
-        show(f"  {label:<8} {words.text(delivery.name)}: {state}{delivery.target}: {delivery.detail}")
+        show(f"  {label:<8} {words.text(delivery.name)}: {state}{delivery.target}: {words.text(delivery.detail)}")
 
 
 def _printer(stderr: bool = False) -> Callable[..., None]:
