@@ -24,8 +24,9 @@ build: $(BIN)/dbt ## build and test the models (FULL_REFRESH=1 from raw, WAIT=1)
 deliver: $(BIN)/dbt ## write the spreadsheet and the report, send the mail (WAIT=1; DRY_RUN=1 only shows changes; MAIL=0)
 	@$(ELT) deliver $(WAITING) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
-metrics: $(BIN)/dbt ## the metrics of a window: START= END= (JSON=1 for one JSON object; SHEET=1 keeps it in the spreadsheet)
-	@$(ELT) metrics $(WINDOW) $(if $(JSON),--json) $(if $(filter-out 0,$(SHEET)),--sheet)
+metrics: $(BIN)/dbt ## the metrics of START= END=, of DAY=, or FROM= TO= (BY=course_key or task_id; JSON=1; SHEET=1 keeps the window)
+	@$(ELT) metrics $(WINDOW) $(if $(DAY),--day "$(DAY)") $(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)") \
+		$(if $(BY),--by "$(BY)") $(if $(JSON),--json) $(if $(filter-out 0,$(SHEET)),--sheet)
 
 report: $(BIN)/dbt ## write the report page out/report.html from the marts (OPEN=1 opens it)
 	@$(ELT) report $(if $(OPEN),--open)

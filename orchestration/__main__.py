@@ -16,7 +16,7 @@ from orchestration import history, lock, wiring
 from orchestration.commands import arguments, local, screen
 from orchestration.commands import history as history_command
 from orchestration.commands.check import check
-from orchestration.commands.metrics import metrics
+from orchestration.commands.metrics import metrics, metrics_by
 from orchestration.commands.query import query
 from orchestration.commands.report import report
 from orchestration.commands.roles import roles
@@ -55,7 +55,7 @@ def _command(argv: list[str]) -> int:
     try:
         settings = read_settings()
         _hide_secrets_from_children(with_dbt=options.command in WITH_DBT)
-        window = arguments.window_of(options) if "start" in options else None
+        window = arguments.window_of(options, settings.report_timezone) if "start" in options else None
         log = configure(settings.log_dir, settings.log_retention_days, settings.secrets, is_pipeline)
     except GraderError as error:
         if options.command == "run":
@@ -196,6 +196,8 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
         case "roles":
             return roles(wiring.open_warehouse(settings), options.apply)
     assert window is not None, "only `metrics` is left, and it needs a window"
+    if options.by:
+        return metrics_by(settings, window, options.by, options.json)
     found = metrics(settings, window, options.json)
     return _keep(settings, window, found, tail, log_file) if options.sheet else EXIT_DONE
 

@@ -25,6 +25,8 @@ OUTCOMES = {
     "suspect day": (mark("All done, but the last full day is SUSPECT"), "bold red"),
 }
 STAGES = {"done": mark("done"), "failed": mark("failed")}
+WIDE = 300
+"""Characters of a line where no terminal cuts it."""
 MADE_UP = mark(
     "MADE-UP DATA: the built-in demo API fed this run. Set API_URL, API_CLIENT and API_CLIENT_KEY for the real one."
 )
@@ -120,11 +122,30 @@ def _printer(stderr: bool = False) -> Callable[..., None]:
 
 def show_metrics(window: str, metrics: Mapping[str, Any], words: Words) -> None:
     """Print a period's metrics as a table to standard output."""
-    table = Table(title=window, show_header=False)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(window)
+    table = Table(show_header=False)
     for name, value in metrics.items():
         heading = name if words.language == "en" else words.text(label_of(name))
         table.add_row(heading, words.number(name, value))
-    Console(highlight=False).print(table)
+    console.print(table)
+
+
+def show_metrics_by(title: str, rows: Sequence[Mapping[str, Any]], words: Words) -> None:
+    """Print the metrics of each course or task as a table to standard output."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    if not rows:
+        console.print(title + "\n" + words.text("No attempts."))
+        return
+    console.print(title)
+    table = Table()
+    for number, name in enumerate(rows[0]):
+        heading = name if words.language == "en" else words.text(label_of(name))
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        key, *values = row.items()
+        table.add_row(Text(str(key[1])), *(words.number(name, value) for name, value in values))
+    console.print(table)
 
 
 def show_changes(target: str, changes: Sequence[Change], words: Words) -> None:

@@ -90,7 +90,7 @@ def test_metrics_are_printed(
             "mean": None,
         }
     else:
-        assert "2026-11-20 00:00:00 to 2026-11-21 00:00:00 UTC" in " ".join(shown.split())
+        assert "2026-11-20 00:00:00 to 2026-11-21 00:00:00 (UTC)" in " ".join(shown.split())
         assert "50.0%" in shown
 
 
