@@ -90,6 +90,26 @@
 {%- endmacro %}
 
 
+{#
+  Every attempt of `attempts` with the address of its task. There are few addresses, and each is taken
+  apart once.
+#}
+{% macro attempts_with_lms_url(attempts) -%}
+    select
+        {{ attempts }}.*,
+        urls.lms_url
+
+    from {{ attempts }}
+
+    left join (
+        select
+            url,
+            {{ lms_url('url') }} as lms_url
+        from (select distinct lis_outcome_service_url as url from {{ attempts }}) as distinct_urls
+    ) as urls on {{ attempts }}.lis_outcome_service_url = urls.url
+{%- endmacro %}
+
+
 {# {organisation, course, run} of a course key in one of its two forms, or NULL. #}
 {% macro course_parts(course_key) -%}
     {%- set part = '([^+/:]+)' -%}

@@ -32,9 +32,7 @@ changed as (
     select
         user_id,
         course
-
     from learner_tasks
-
     where record_no > {{ last_record_no() }}
 
     union distinct
@@ -42,9 +40,7 @@ changed as (
     select
         user_id,
         course_key
-
     from {{ this }}
-
     where history_from <> {{ history_from(ref('as_of')) }}
 
 ),

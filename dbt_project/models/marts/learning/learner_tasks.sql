@@ -66,26 +66,9 @@ touched as not materialized (
 
 ),
 
--- each of the few addresses is taken apart once
-urls as (
-
-    select
-        url,
-        {{ lms_url('url') }} as lms_url
-
-    from (select distinct lis_outcome_service_url as url from touched) as distinct_urls
-
-),
-
 addressed as (
 
-    select
-        touched.*,
-        urls.lms_url
-
-    from touched
-
-    left join urls on touched.lis_outcome_service_url = urls.url
+    {{ attempts_with_lms_url('touched') }}
 
 ),
 
