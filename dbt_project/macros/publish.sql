@@ -42,7 +42,7 @@
         {%- set found = run_query("select coalesce(max(history_from), '-infinity')::text from " ~ as_of) -%}
         {{ return("timestamptz '" ~ found.columns[0].values()[0] ~ "'") }}
     {%- endif -%}
-    {{ return('null') }}
+    {{ return("timestamptz '-infinity'") }}
 {%- endmacro %}
 
 

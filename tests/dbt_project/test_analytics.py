@@ -59,22 +59,22 @@ def test_nights_equal_the_oracle_one_by_one(models: Models) -> None:
     be computed from those days on.
     """
     school = School(11, MOSCOW, _FIRST_DAYS[0])
-    # The day after is a Sunday.
-    first = LAST_NIGHT - 10
+    # The two days after are a Saturday and a Sunday.
+    first = LAST_NIGHT - 11
     nights = [
         school.plain(FIRST_LOADED, first),
         school.plain(first, first + 1),
-        # A day of which nothing has come yet.
-        school.silence(first + 1, first + 2),
-        school.plain(first + 1, first + 3),
-        school.plain(first + 3, first + 4, school.made_on(first - 10)),
-        school.plain(first + 4, first + 5),
+        # Days of which nothing has come yet.
+        school.silence(first + 1, first + 3),
+        school.plain(first + 1, first + 4),
+        school.plain(first + 4, first + 5, school.made_on(first - 10)),
+        school.plain(first + 5, first + 6),
         # History begins earlier than it did, and nothing new came of it.
         school.silence(FIRST_LOADED - 20, FIRST_LOADED),
-        school.plain(first + 5, first + 6),
         school.plain(first + 6, first + 7),
+        school.plain(first + 7, first + 8),
         # Weeks pass.
-        school.silence(first + 7, first + 40),
+        school.silence(first + 8, first + 40),
     ]
     # An answer covers no more than the time before it.
     nights[-1] = replace(nights[-1], fetched_at=nights[-1].fetched_at + timedelta(days=40))

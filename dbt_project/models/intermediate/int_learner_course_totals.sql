@@ -57,7 +57,7 @@ pairs as (
     from learner_tasks
     {% if is_incremental() %}
 
-    where (user_id, course) in (select changed.user_id, changed.course from changed)
+    where (user_id, course) in (select changed.* from changed)
     {% endif %}
 
 ),
@@ -98,7 +98,7 @@ days as (
     from {{ ref('int_learner_course_days') }}
     {% if is_incremental() %}
 
-    where (user_id, course_key) in (select changed.user_id, changed.course from changed)
+    where (user_id, course_key) in (select changed.* from changed)
     {% endif %}
 
     group by user_id, course_key

@@ -7,7 +7,7 @@ with as_of as (
 
 ),
 
-learner_course_days as (
+activity as (
 
     select * from {{ ref('int_learner_course_days') }}
 
@@ -35,19 +35,19 @@ candidates as (
 
     select
         weeks.week_start,
-        days.user_id,
-        days.course_key,
-        bool_and(days.activity_date < weeks.week_start - 7 or days.activity_date >= weeks.week_start) as is_silent,
-        bool_and(days.activity_date < weeks.week_start) as has_vanished
+        activity.user_id,
+        activity.course_key,
+        bool_and(activity.activity_date - weeks.week_start not between -7 and -1) as is_silent,
+        bool_and(activity.activity_date < weeks.week_start) as has_vanished
 
     from weeks
 
-    inner join learner_course_days as days
-        on days.activity_date between weeks.week_start - 28 and weeks.week_start + 13
+    inner join activity
+        on activity.activity_date between weeks.week_start - 28 and weeks.week_start + 13
 
-    group by weeks.week_start, days.user_id, days.course_key
+    group by weeks.week_start, activity.user_id, activity.course_key
 
-    having bool_or(days.activity_date < weeks.week_start)
+    having bool_or(activity.activity_date < weeks.week_start)
 
 )
 

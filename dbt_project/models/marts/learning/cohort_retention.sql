@@ -74,15 +74,15 @@ active as (
     select
         weeks.cohort_week,
         weeks.weeks_since,
-        count(distinct days.user_id) as active_learners
+        count(distinct learner_course_days.user_id) as active_learners
 
     from weeks
 
     inner join learners on weeks.cohort_week = {{ first_day_of('week', 'learners.first_day') }}
 
-    inner join learner_course_days as days
-        on learners.user_id = days.user_id
-        and weeks.weeks_since = (days.activity_date - learners.first_day) / 7
+    inner join learner_course_days
+        on learners.user_id = learner_course_days.user_id
+        and weeks.weeks_since = (learner_course_days.activity_date - learners.first_day) / 7
 
     where weeks.known_learners is null
 

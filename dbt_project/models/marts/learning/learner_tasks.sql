@@ -61,7 +61,7 @@ touched as not materialized (
     from attempts
     {% if adds_to_itself() %}
 
-    where (user_id, task_id) in (select changed.user_id, changed.task_id from changed)
+    where (user_id, task_id) in (select changed.* from changed)
     {% endif %}
 
 ),
