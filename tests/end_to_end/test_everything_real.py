@@ -68,7 +68,7 @@ def test_a_run_with_everything_set(
         clone.settings |= {"PGSSLROOTCERT": certificate, "SSL_CERT_FILE": certificate}
         check = clone.make("check")
         assert check.returncode == 0, check.stdout
-        assert check.stdout.count("ok ") == 4
+        assert check.stdout.count("ok ") == 5
         done = clone.make("run", "START=2023-04-01", "END=2023-04-04")
         assert done.returncode == 0, done.stderr
         assert rows(warehouse, "select sum(attempts)::int from marts.daily_metrics") == [(50,)]
