@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo
 
 from dotenv.parser import parse_stream
 
-from ingestion.api import Api
+from ingestion.endpoint import Api
 from ingestion.warehouse import Warehouse
 from orchestration.errors import SettingsError
 
