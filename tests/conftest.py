@@ -32,6 +32,7 @@ _SETTINGS = {
     "ATTACH_REPORT",
     "SHARE_LEARNERS",
     "MAIL",
+    "VERBOSE",
     "LOG_DIR",
     "LOG_RETENTION_DAYS",
     "OUT_DIR",
