@@ -101,6 +101,8 @@ class GraderApi:
                 work.advanced = time.monotonic()
                 return
             except Fault as fault:
+                # Who gave up is not to be told of what broke by that.
+                work.sleep(0)
                 most = min(tries, self.api.patience.tries_on_timeout) if fault.timed_out else tries
                 if not fault.retry or number >= most or self._is_stalled(work):
                     raise
