@@ -1,4 +1,8 @@
-"""The entry point: reads settings, sets up logging, runs a command, returns an exit code."""
+"""The entry point: reads settings, sets up logging, runs a command, returns an exit code.
+
+What the commands need is imported when one begins: it takes half a second, and whoever typed the
+command should see at once that it was heard.
+"""
 
 import argparse
 import ctypes
@@ -6,20 +10,15 @@ import logging
 import multiprocessing
 import os
 import sys
-from pathlib import Path
+import uuid
 
 from ingestion.errors import IngestionError
 from ingestion.windows import Window
-from orchestration import lock, wiring
-from orchestration.commands import arguments, local, screen
-from orchestration.commands.check import check
-from orchestration.commands.metrics import metrics
-from orchestration.commands.query import query
-from orchestration.commands.roles import roles
-from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, GraderError
-from orchestration.logs import Tail, configure
-from orchestration.run import Run
-from orchestration.settings import SECRETS, Settings, read_settings
+from orchestration.commands import arguments
+from orchestration.errors import EXIT_STAGE_FAILED, GraderError
+from orchestration.interrupt import NOT_BEGUN, in_order
+from orchestration.logs import configure
+from orchestration.settings import SECRETS, Settings, read_settings, shown_path
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +29,8 @@ WITH_DBT = ("run", "build", "metrics", "query", "docs", "lineage")
 def main(argv: list[str]) -> int:
     """Run one command; returns the exit code. A closed output ends it quietly."""
     try:
-        code = _command(argv)
+        with in_order():
+            code = _command(argv)
         sys.stdout.flush()
     except BrokenPipeError:
         # What is still in the buffer has to go somewhere when Python ends.
@@ -45,23 +45,37 @@ def _command(argv: list[str]) -> int:
     _use_one_heap()
     options = arguments.parse(argv)
     is_pipeline = options.command in PIPELINE
+    run_id = uuid.uuid4().hex[:12] if is_pipeline else ""
     try:
         settings = read_settings()
-        _hide_secrets_from_children(with_dbt=options.command in WITH_DBT)
         window = arguments.window_of(options) if "start" in options else None
-        log = configure(settings.log_dir, settings.log_retention_days, settings.secrets, is_pipeline)
+        tail, log_file = configure(
+            settings.log_dir,
+            settings.log_retention_days,
+            settings.secrets,
+            run_id or options.command,
+            stages=is_pipeline,
+            verbose=settings.verbose,
+        )
     except GraderError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    if is_pipeline and sys.stderr.isatty():
+        print(f"{options.command} {run_id} begins; its log is {shown_path(log_file)}", file=sys.stderr)
+    for warning in settings.warnings:
+        logger.warning("%s", warning)
     try:
+        _hide_secrets_from_children(with_dbt=options.command in WITH_DBT)
         if is_pipeline:
-            return _pipeline(options, settings, window, *log)
+            from orchestration.commands.pipeline import pipeline
+
+            return pipeline(options, settings, window, tail, log_file, run_id)
         return _other(options, settings, window)
     except (GraderError, IngestionError) as error:
         logger.error("%s", error)
         return error.exit_code if isinstance(error, GraderError) else EXIT_STAGE_FAILED
     except KeyboardInterrupt:
-        logger.error("%s: interrupted; the next run does what is missing", options.command)
+        logger.warning("%s interrupted.%s", options.command, f" {NOT_BEGUN}" if is_pipeline else "")
         return EXIT_STAGE_FAILED
     except Exception as error:
         if isinstance(error, BrokenPipeError) and not is_pipeline:
@@ -89,48 +103,39 @@ def _hide_secrets_from_children(with_dbt: bool) -> None:
         multiprocessing.get_context("spawn").Lock()
 
 
-def _pipeline(
-    options: argparse.Namespace, settings: Settings, window: Window | None, tail: Tail, log_file: Path
-) -> int:
-    code = EXIT_DONE
-    warehouse = wiring.open_warehouse(settings)
-    locked = lock.pipeline_lock(warehouse, options.command, options.wait)
-    with locked as check_lock, screen.ingest_progress() as show_progress:
-        run = Run(settings, warehouse, options.command, tail, log_file, check_lock, show_progress)
-        match options.command:
-            case "run":
-                code = run.everything(window)
-            case "ingest":
-                run.ingest(window)
-            case "build":
-                run.build(options.full_refresh)
-                code = run.exit_code
-            case "deliver":
-                code = run.deliver()
-    screen.show_summary(run.summary, run.words)
-    return code
-
-
 def _other(options: argparse.Namespace, settings: Settings, window: Window | None) -> int:
     match options.command:
         case "check":
-            return check(settings)
+            from orchestration.commands.check import check
+
+            return check(settings, options.send)
+        case "query":
+            from orchestration.commands.query import query
+
+            return query(settings, [argument for argument in options.arguments if argument != "--"])
+        case "roles":
+            from orchestration import wiring
+            from orchestration.commands.roles import roles
+
+            return roles(wiring.open_warehouse(settings), options.apply)
+        case "metrics":
+            from orchestration.commands.metrics import metrics
+
+            assert window is not None, "`metrics` needs a window"
+            return metrics(settings, window, options.json)
+    from orchestration.commands import local
+
+    match options.command:
         case "db":
             return local.start_database(settings)
         case "db-stop":
             return local.stop_database(settings)
         case "psql":
             return local.psql(settings, options.arguments)
-        case "query":
-            return query(settings, [argument for argument in options.arguments if argument != "--"])
         case "docs":
             return local.docs(settings, not options.no_serve, options.port)
-        case "lineage":
-            return local.lineage(settings, not options.no_serve, options.port)
-        case "roles":
-            return roles(wiring.open_warehouse(settings), options.apply)
-    assert window is not None, "only `metrics` is left, and it needs a window"
-    return metrics(settings, window, options.json)
+    assert options.command == "lineage"
+    return local.lineage(settings, not options.no_serve, options.port)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from orchestration.errors import (
 )
 from orchestration.logs import Tail
 from orchestration.settings import Settings
-from orchestration.summary import Delivery, RunSummary, Stage
+from orchestration.summary import Delivery, RunSummary, Stage, Step
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +62,8 @@ def describe(error: BaseException) -> str:
     """An error for people: our own message, or only the kind (the log has the rest)."""
     if is_expected(error):
         return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
     return f"unexpected {type(error).__name__}; the log has its traceback"
 
 
@@ -77,8 +79,8 @@ class Run:
     """One command at work on the warehouse: its settings, its stages and the summary they add to.
 
     `check_lock` raises StageError when other runs are no longer kept away; it is called before each
-    stage and each load. `show_progress` gets an ingest's progress; `tail` holds the log's last
-    lines for the mail about a failure.
+    stage and each load. `show_progress` gets each step of a stage and None at its end; `tail` holds
+    the log's last lines for the mail about a failure.
     """
 
     settings: Settings
@@ -87,13 +89,14 @@ class Run:
     tail: Tail
     log_file: Path
     check_lock: Callable[[], None]
-    show_progress: Callable[[Progress], None] = lambda _: None
+    show_progress: Callable[[Step | None], None] = lambda _: None
     now: Callable[[], datetime] = partial(datetime.now, timezone.utc)
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     summary: RunSummary = field(init=False)
 
     def __post_init__(self) -> None:
         self.summary = RunSummary(
-            run_id=uuid.uuid4().hex[:12],
+            run_id=self.run_id,
             command=self.command,
             started_at=self.now(),
             demo=self.settings.api is None,
@@ -130,7 +133,7 @@ class Run:
                     windows,
                     work_dir,
                     self.now,
-                    self.show_progress,
+                    self._show_ingest,
                     check=self.check_lock,
                 )
             records, slices = counted(report.fetched, "record"), counted(report.slices_loaded, "slice")
@@ -139,6 +142,11 @@ class Run:
             if report.repaired or report.kept_as_text:
                 words.append(f"{report.repaired:,} repaired, {report.kept_as_text:,} kept as text")
         return report
+
+    def _show_ingest(self, progress: Progress) -> None:
+        self.summary.records_loaded = progress.records_loaded
+        text = f"{counted(progress.records_fetched, 'record')} fetched, {progress.records_loaded:,} loaded"
+        self.show_progress(Step("ingest", text, progress.slices_fetched, progress.slices))
 
     def _due(self) -> list[Window]:
         settings, now = self.settings, self.now()
@@ -160,7 +168,7 @@ class Run:
                     f"Nothing was ever loaded into {self.warehouse.label}: there is nothing to build. "
                     "Run `make ingest` (or `make run`) first."
                 )
-            build = self.dbt.build(full_refresh, before_publishing=self.check_lock)
+            build = self.dbt.build(full_refresh, self.check_lock, self.show_progress)
             tests = self.summary.tests = build.tests
             words.append(
                 f"{build.models} models, {tests.passed} tests passed, {tests.warned} warned, "
@@ -252,6 +260,7 @@ class Run:
 
     def _attempt(self, name: str, target: str, act: Callable[[], Delivery]) -> None:
         """Note what came of a delivery; whatever it fails for does not stop the next one."""
+        self.show_progress(Step("deliver", name, len(self.summary.deliveries)))
         try:
             delivery = act()
         except Exception as error:
@@ -270,6 +279,7 @@ class Run:
         """Log and time a stage; the block appends what it did in words."""
         words: list[str] = []
         logger.info("%s: started", name)
+        self.show_progress(Step(name))
         started = time.monotonic()
         try:
             self.check_lock()
@@ -278,8 +288,12 @@ class Run:
             seconds = time.monotonic() - started
             reason = describe(error)
             self.summary.stages.append(Stage(name, "failed", seconds, reason))
-            logger.error("%s: failed after %.2f s: %s", name, seconds, reason)
+            # What an interruption leaves is said by the command.
+            level = logging.INFO if isinstance(error, KeyboardInterrupt) else logging.ERROR
+            logger.log(level, "%s: failed after %.2f s: %s", name, seconds, reason)
             raise
+        finally:
+            self.show_progress(None)
         seconds = time.monotonic() - started
         detail = ", ".join(words)
         self.summary.stages.append(Stage(name, "done", seconds, detail))
