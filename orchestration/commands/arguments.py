@@ -45,6 +45,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         added[name].add_argument("--wait", action="store_true", help=waiting)
     added["build"].add_argument("--full-refresh", action="store_true", help="rebuild every model from raw")
     added["metrics"].add_argument("--json", action="store_true", help="print one JSON object")
+    send = "send a test mail, and count the records that the API has of yesterday"
+    added["check"].add_argument("--send", action="store_true", help=send)
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
     for name in ("docs", "lineage"):
         added[name].add_argument("--no-serve", action="store_true", help="only write the files")
