@@ -12,7 +12,7 @@ WAITING = $(if $(WAIT),--wait)
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-run: $(BIN)/dbt ## the whole pipeline: ingest, build, deliver (START= END= for a window; WAIT=1)
+run: $(BIN)/dbt ## the whole pipeline: ingest, build, deliver (START= END= for a window; WAIT=1, VERBOSE=1)
 	@$(ELT) run $(WINDOW) $(WAITING)
 
 ingest: $(BIN)/dbt ## load the API's records into the raw schema (START= END=, WAIT=1)
@@ -41,8 +41,8 @@ status: $(BIN)/dbt ## the last run, how fresh the data is, what is due (JSON=1; 
 history: $(BIN)/dbt ## the runs of the last year (JSON=1)
 	@$(ELT) history $(if $(JSON),--json)
 
-check: $(BIN)/dbt ## verify the settings and reach every outside party, changing nothing
-	@$(ELT) check
+check: $(BIN)/dbt ## verify the settings and reach every outside party (SEND=1 sends a test mail)
+	@$(ELT) check $(if $(SEND),--send)
 
 docs: $(BIN)/dbt ## build the docs site into out/docs.html and serve it (PORT=8080, SERVE=0)
 	@$(ELT) docs $(if $(PORT),--port $(PORT)) $(if $(filter 0,$(SERVE)),--no-serve)

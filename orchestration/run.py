@@ -46,7 +46,7 @@ from orchestration.errors import (
 from orchestration.logs import Tail
 from orchestration.patience import Patience
 from orchestration.settings import Settings
-from orchestration.summary import Delivery, RunSummary, Stage
+from orchestration.summary import Delivery, RunSummary, Stage, Step
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,8 @@ def describe(error: BaseException) -> str:
     """An error for people: our own message, or only the kind (the log has the rest)."""
     if is_expected(error):
         return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
     return f"unexpected {type(error).__name__}; the log has its traceback"
 
 
@@ -85,7 +87,7 @@ class Run:
 
     `check_lock` raises StageError when other runs are no longer kept away; it is called before each
     stage and each load. `renew_lock` keeps them away again after an outage, which `patience` waits
-    out. `show_progress` gets an ingest's progress; `tail` holds the log's last
+    out. `show_progress` gets each step of a stage and None at its end; `tail` holds the log's last
     lines for the mail about a failure.
     """
 
@@ -95,15 +97,16 @@ class Run:
     tail: Tail
     log_file: Path
     check_lock: Callable[[], None]
-    show_progress: Callable[[Progress], None] = lambda _: None
+    show_progress: Callable[[Step | None], None] = lambda _: None
     renew_lock: Callable[[], None] = lambda: None
     patience: Patience = field(default_factory=lambda: Patience(timedelta(0)))
     now: Callable[[], datetime] = partial(datetime.now, timezone.utc)
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     summary: RunSummary = field(init=False)
 
     def __post_init__(self) -> None:
         self.summary = RunSummary(
-            run_id=uuid.uuid4().hex[:12],
+            run_id=self.run_id,
             command=self.command,
             started_at=self.now(),
             demo=self.settings.api is None,
@@ -159,7 +162,7 @@ class Run:
                     windows,
                     work_dir,
                     self.now,
-                    self.show_progress,
+                    self._show_ingest,
                     check=self.check_lock,
                 )
             records, slices = counted(report.fetched, "record"), counted(report.slices_loaded, "slice")
@@ -168,6 +171,11 @@ class Run:
             if report.repaired or report.kept_as_text:
                 words.append(f"{report.repaired:,} repaired, {report.kept_as_text:,} kept as text")
         return report
+
+    def _show_ingest(self, progress: Progress) -> None:
+        self.summary.records_loaded = progress.records_loaded
+        text = f"{counted(progress.records_fetched, 'record')} fetched, {progress.records_loaded:,} loaded"
+        self.show_progress(Step("ingest", text, progress.slices_fetched, progress.slices))
 
     def _due(self) -> list[Window]:
         settings, now = self.settings, self.now()
@@ -189,7 +197,7 @@ class Run:
                     f"Nothing was ever loaded into {self.warehouse.label}: there is nothing to build. "
                     "Run `make ingest` (or `make run`) first."
                 )
-            build = self.dbt.build(full_refresh, before_publishing=self.check_lock)
+            build = self.dbt.build(full_refresh, self.check_lock, self.show_progress)
             tests = self.summary.tests = build.tests
             words.append(
                 f"{build.models} models, {tests.passed} tests passed, {tests.warned} warned, "
@@ -343,6 +351,7 @@ class Run:
 
     def _attempt(self, name: str, target: str, act: Callable[[], Delivery]) -> None:
         """Note what came of a delivery; whatever it fails for does not stop the next one."""
+        self.show_progress(Step("deliver", name, len(self.summary.deliveries)))
         try:
             delivery = act()
         except Exception as error:
@@ -361,6 +370,7 @@ class Run:
         """Log and time a stage; the block appends what it did in words."""
         words: list[str] = []
         logger.info("%s: started", name)
+        self.show_progress(Step(name))
         started = time.monotonic()
         try:
             self.check_lock()
@@ -369,18 +379,24 @@ class Run:
             seconds = time.monotonic() - started
             reason = describe(error)
             self.summary.stages.append(Stage(name, "failed", seconds, reason))
-            logger.error("%s: failed after %.2f s: %s", name, seconds, reason)
+            # What an interruption leaves is said by the command.
+            level = logging.INFO if isinstance(error, KeyboardInterrupt) else logging.ERROR
+            logger.log(level, "%s: failed after %.2f s: %s", name, seconds, reason)
             raise
+        finally:
+            self.show_progress(None)
         seconds = time.monotonic() - started
         detail = ", ".join(words)
         self.summary.stages.append(Stage(name, "done", seconds, detail))
         logger.info("%s: ended after %.2f s: %s", name, seconds, detail)
 
 
-def mail_without_run(settings: Settings, command: str, error: Exception, tail: Tail, log_file: Path) -> RunSummary:
-    """Mail about a run that could not even start; returns what there is to tell of it."""
+def mail_without_run(
+    settings: Settings, command: str, run_id: str, error: Exception, tail: Tail, log_file: Path
+) -> None:
+    """Mail about a run that could not even start."""
     now = datetime.now(timezone.utc)
-    summary = RunSummary(uuid.uuid4().hex[:12], command, now, settings.api is None, str(log_file), now)
+    summary = RunSummary(run_id, command, now, settings.api is None, str(log_file), now)
     summary.failure, summary.log_tail = describe(error), tuple(tail.lines)
     words, sender = Words(settings.report_language), wiring.message_sender(settings)
     try:
@@ -394,9 +410,8 @@ def mail_without_run(settings: Settings, command: str, error: Exception, tail: T
         )
         if mails.alert is not None:
             sender.send(mails.alert, settings.alert_to)
-        summary.deliveries.append(sender.send(mails.main))
+        sender.send(mails.main)
     except Exception as problem:
         if not is_expected(problem):
             logger.exception("unexpected error")
         logger.error("the mail about it was not sent: %s", describe(problem))
-    return summary

@@ -59,6 +59,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     added["metrics"].add_argument("--sheet", action="store_true", help=sheet)
     preview = "show what would change in the spreadsheet, and send nothing"
     added["deliver"].add_argument("--dry-run", action="store_true", help=preview)
+    send = "send a test mail, and count the records that the API has of yesterday"
+    added["check"].add_argument("--send", action="store_true", help=send)
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
     for name in ("docs", "lineage"):
         added[name].add_argument("--no-serve", action="store_true", help="only write the files")

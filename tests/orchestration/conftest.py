@@ -81,9 +81,9 @@ class Parties:
     build_error: BaseException | None = None
     receipts_error: Exception | None = None
     figures_error: Exception | None = None
-    sheet_error: Exception | None = None
+    sheet_error: BaseException | None = None
     report_error: Exception | None = None
-    mail_error: Exception | None = None
+    mail_error: BaseException | None = None
     period_error: Exception | None = None
     loaded: bool = True
     verdict: DayVerdict | None = DayVerdict(LAST_DAY, "normal")
@@ -111,7 +111,7 @@ class Parties:
         _fail(self.ingest_error)
         return IngestReport(slices_loaded=2, load_ids=["1.0"], fetched=1_234)
 
-    def build(self, full_refresh: bool, before_publishing: Callable[[], None]) -> Build:
+    def build(self, full_refresh: bool, before_publishing: Callable[[], None], _show_progress: object) -> Build:
         """Stands in for dbt's."""
         self.full_refreshes.append(full_refresh)
         self.checks.append(before_publishing)
