@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql roles test test-fast lint format bench torture audit messages lock clean
+.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql roles schedule unschedule backup restore test test-fast lint format bench torture audit messages lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -61,6 +61,18 @@ psql: $(BIN)/dbt ## open psql on the warehouse
 roles: $(BIN)/dbt ## SQL for least-privilege roles (APPLY=1 runs it)
 	@$(ELT) roles $(if $(APPLY),--apply)
 
+schedule: $(BIN)/dbt ## the nightly run as a systemd timer or a line for cron (AT=01:30; APPLY=1 installs it)
+	@$(ELT) schedule $(if $(AT),--at "$(AT)") $(if $(APPLY),--apply)
+
+unschedule: $(BIN)/dbt ## what `make schedule` installed (APPLY=1 removes it)
+	@$(ELT) unschedule $(if $(APPLY),--apply)
+
+backup: $(BIN)/dbt ## write the embedded warehouse to out/backup
+	@$(ELT) backup
+
+restore: $(BIN)/dbt ## put a backup in the place of the embedded warehouse (FILE=; YES=1 replaces the data there)
+	@$(ELT) restore $(if $(FILE),"$(FILE)") $(if $(filter 1,$(YES)),--yes)
+
 test: $(BIN)/pytest ## run every test
 	@$(BIN)/python -m pytest
 
@@ -103,9 +115,24 @@ lock: ## pin versions and hashes from requirements*.in (UPGRADE=1 for the newest
 	done
 
 # Where nothing was installed, no database was started.
-clean: ## remove all that was made here, the embedded database with its data included
+clean: ## remove what was made here but the embedded warehouse and its backups (ALL=1 those as well; YES=1 unasked)
+ifeq ($(ALL),1)
+ifneq ($(YES),1)
+	@[ -t 0 ] || { echo "ALL=1 removes the embedded warehouse and its backups: add YES=1 to mean it." >&2; exit 2; }
+	@printf '%s\n' "This removes the embedded warehouse (.state) and its backups (out/backup), too:"
+	@du -sh .state/postgres out/backup 2>/dev/null | sed 's/^/  /' || true
+	@printf 'Type yes to go on: '; read -r answer; [ "$$answer" = yes ] || { echo "Nothing was removed."; exit 2; }
+endif
+endif
 	@if [ -x $(BIN)/dbt ]; then $(ELT) db-stop; fi
-	rm -rf .venv .state out logs dbt_project/target dbt_project/logs dbt_project/dbt_packages
+	rm -rf .venv logs dbt_project/target dbt_project/logs dbt_project/dbt_packages
+ifeq ($(ALL),1)
+	rm -rf .state out
+else
+	@[ ! -d out ] || find out -mindepth 1 -maxdepth 1 ! -name backup -exec rm -rf {} +
+	@[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name postgres ! -name schedule -exec rm -rf {} +
+	@for kept in .state/postgres out/backup; do [ ! -d $$kept ] || echo "kept: $$kept (ALL=1 removes it)"; done
+endif
 
 # The virtual environment. `dbt` in it is replaced by one that knows the project's settings.
 $(BIN)/dbt: requirements.txt orchestration/build/dbt.sh

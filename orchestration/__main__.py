@@ -14,11 +14,13 @@ from ingestion.windows import Window
 from orchestration import history, lock, wiring
 from orchestration.commands import arguments, local, screen
 from orchestration.commands import history as history_command
+from orchestration.commands.backup import backup, restore
 from orchestration.commands.check import check
 from orchestration.commands.metrics import metrics
 from orchestration.commands.query import query
 from orchestration.commands.report import report
 from orchestration.commands.roles import roles
+from orchestration.commands.schedule import schedule, unschedule
 from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, EXIT_SUSPECT_DAY, GraderError, LockedError
 from orchestration.logs import Tail, configure
 from orchestration.patience import Patience
@@ -185,6 +187,14 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             return history_command.status(settings, options.json)
         case "report":
             return report(settings, options.open)
+        case "schedule":
+            return schedule(settings, options.at, options.apply)
+        case "unschedule":
+            return unschedule(settings, options.apply)
+        case "backup":
+            return backup(settings)
+        case "restore":
+            return restore(settings, options.file, options.yes)
         case "docs":
             return local.docs(settings, not options.no_serve, options.port)
         case "lineage":
