@@ -121,8 +121,8 @@ def _swap(server: Warehouse, names: dict[str, str]) -> None:
     """Rename databases, in one transaction, ending the sessions that are in the way."""
     for last in (False,) * (_SWAP_TRIES - 1) + (True,):
         try:
+            _end_sessions(server, [*names])
             with server.session("grader-elt restore") as cursor:
-                cursor.execute(_END_SESSIONS, (_TERMINATED_MILLISECONDS, [*names]))
                 for name, other in names.items():
                     rename = sql.SQL("alter database {} rename to {}")
                     cursor.execute(rename.format(sql.Identifier(name), sql.Identifier(other)))
@@ -131,6 +131,11 @@ def _swap(server: Warehouse, names: dict[str, str]) -> None:
             # Somebody connected in between.
             if last:
                 raise
+
+
+def _end_sessions(server: Warehouse, names: list[str]) -> None:
+    with server.session("grader-elt restore") as cursor:
+        cursor.execute(_END_SESSIONS, (_TERMINATED_MILLISECONDS, names))
 
 
 def _create(server: Warehouse, name: str) -> None:

@@ -28,7 +28,7 @@ Description=grader-elt: the nightly run
 
 [Service]
 {common}
-ExecStart={python} -m orchestration run
+ExecStart=/bin/sh -c "exec .venv/bin/python -m orchestration run"
 # 5: all is done, and the mail says that the day is suspect.
 SuccessExitStatus=5
 """
@@ -39,7 +39,7 @@ Description=grader-elt: how the pipeline is, after a failed run
 
 [Service]
 {common}
-ExecStart={python} -m orchestration status
+ExecStart=/bin/sh -c "exec .venv/bin/python -m orchestration status"
 # 1: somebody should look, which the failed run says already.
 SuccessExitStatus=1
 """
@@ -58,7 +58,8 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
-# `KillMode`: a run may have started the embedded database, which goes on after it.
+# `KillMode`: a run may have started the embedded database, which goes on after it. systemd refuses quotes in the path
+# of a program, so that a shell finds it in the folder.
 COMMON = """\
 Type=oneshot
 WorkingDirectory={folder}
@@ -181,7 +182,7 @@ def units(
     Root's run as `account`; `written` are the folders that a run writes to.
     """
     name = unit_name(folder)
-    # Unlike in a command, nothing is quoted here.
+    # The rest of the line as it is, but for `%`.
     common = COMMON.format(folder=str(folder).replace("%", "%%"))
     if not is_user:
         common += COMMON_OF_SYSTEM
@@ -189,9 +190,7 @@ def units(
             common += "\nProtectSystem=full"
         if account is not None:
             common += f"\nUser={account}"
-    program = str(folder / ".venv" / "bin" / "python")
-    quoted = program.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
-    values = {"name": name, "common": common, "python": f'"{quoted}"', "network": "" if is_user else NETWORK}
+    values = {"name": name, "common": common, "network": "" if is_user else NETWORK}
     return {
         f"{name}.service": SERVICE.format(**values),
         f"{name}.timer": TIMER.format(at=at, zone=zone.key),

@@ -103,6 +103,9 @@ def test_without_a_window_what_is_due_is_meant() -> None:
         ["run", "--no-such-option"],
         ["docs", "--port", "70000"],
         ["docs", "--port", "http"],
+        ["schedule", "--at", "24:00"],
+        ["restore"],
+        ["restore", "no-such-file.dump"],
     ],
 )
 def test_bad_usage_ends_with_code_2_and_starts_nothing(tmp_path: Path, arguments: list[str]) -> None:
