@@ -115,24 +115,19 @@ lock: ## pin versions and hashes from requirements*.in (UPGRADE=1 for the newest
 	done
 
 # Where nothing was installed, no database was started.
-clean: ## remove what was made here but the embedded warehouse and its backups (ALL=1 those as well; YES=1 unasked)
-ifeq ($(ALL),1)
-ifneq ($(YES),1)
-	@[ -t 0 ] || { echo "ALL=1 removes the embedded warehouse and its backups: add YES=1 to mean it." >&2; exit 2; }
-	@printf '%s\n' "This removes the embedded warehouse (.state) and its backups (out/backup), too:"
-	@du -sh .state/postgres out/backup 2>/dev/null | sed 's/^/  /' || true
-	@printf 'Type yes to go on: '; read -r answer; [ "$$answer" = yes ] || { echo "Nothing was removed."; exit 2; }
-endif
-endif
+clean: ## remove what was made here, but for the embedded warehouse and its backups (ALL=1, YES=1 unasked)
+	@if [ "$(ALL)" = 1 ] && [ "$(YES)" != 1 ]; then \
+		[ -t 0 ] || { echo "ALL=1 removes the embedded warehouse and its backups: add YES=1 to mean it." >&2; exit 2; }; \
+		echo "This removes the embedded warehouse (.state) and its backups (out/backup), too:"; \
+		du -sh .state/postgres out/backup 2>/dev/null | sed 's/^/  /'; \
+		printf 'Type yes to go on: '; read -r answer; \
+		[ "$$answer" = yes ] || { echo "Nothing was removed."; exit 2; }; \
+	fi
 	@if [ -x $(BIN)/dbt ]; then $(ELT) db-stop; fi
-	rm -rf .venv logs dbt_project/target dbt_project/logs dbt_project/dbt_packages
-ifeq ($(ALL),1)
-	rm -rf .state out
-else
+	rm -rf .venv logs dbt_project/target dbt_project/logs dbt_project/dbt_packages $(if $(filter 1,$(ALL)),.state out)
 	@[ ! -d out ] || find out -mindepth 1 -maxdepth 1 ! -name backup -exec rm -rf {} +
 	@[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name postgres ! -name schedule -exec rm -rf {} +
 	@for kept in .state/postgres out/backup; do [ ! -d $$kept ] || echo "kept: $$kept (ALL=1 removes it)"; done
-endif
 
 # The virtual environment. `dbt` in it is replaced by one that knows the project's settings.
 $(BIN)/dbt: requirements.txt orchestration/build/dbt.sh
