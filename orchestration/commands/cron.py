@@ -12,6 +12,8 @@ from zoneinfo import ZoneInfo
 
 from orchestration.errors import StageError
 
+LOCALTIME = Path("/etc/localtime")
+"""The machine's own zone, which cron keeps to whatever TZ says."""
 DAYS_AHEAD = 400
 """How far daylight saving is looked ahead: more than a year."""
 
@@ -21,12 +23,12 @@ def lines_for(
 ) -> str:
     """The lines for the nightly run of the clone in `folder`.
 
-    cron's clock is the machine's (`machine`; None: its local time). Where daylight saving moves it against the
+    cron's clock is the machine's (`machine`; None: as it is set up). Where daylight saving moves it against the
     zone's, the line starts at every time that may be meant, and a test in it lets the right one pass. CRON_TZ would
     be shorter, but few crons know it, and it would hold for all lines below. Raises StageError where the machine
     can't tell the zone's time.
     """
-    times = sorted(local_times(at, zone, machine, now or datetime.now(timezone.utc)))
+    times = sorted(local_times(at, zone, machine or machine_zone(), now or datetime.now(timezone.utc)))
     minutes, hours = {found.minute for found in times}, {found.hour for found in times}
     said = f"# {at:%H:%M} in {zone.key} is {' or '.join(f'{found:%H:%M}' for found in times)} by this machine's clock"
     test = ""
@@ -49,7 +51,16 @@ def lines_for(
     return f"{begin}\n{said}.\n{fields} * * * {command}\n{end}\n"
 
 
-def local_times(at: time, zone: ZoneInfo, machine: tzinfo | None, now: datetime) -> set[time]:
+def machine_zone() -> tzinfo:
+    """The zone that the machine is set up for: UTC where that isn't said."""
+    try:
+        with LOCALTIME.open("rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError):
+        return timezone.utc
+
+
+def local_times(at: time, zone: ZoneInfo, machine: tzinfo, now: datetime) -> set[time]:
     """The times of the machine's clock at which it will be `at` in a zone, over more than a year."""
     first = now.astimezone(zone).date()
     moments = (datetime.combine(first + timedelta(days), at, zone) for days in range(DAYS_AHEAD))

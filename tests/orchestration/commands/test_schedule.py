@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timezone
@@ -148,6 +149,22 @@ def test_a_service_of_root_runs_as_whom_the_clone_belongs_to_and_may_write_where
     assert "\nUser=elt\n" in service(account="elt")
     assert "\nProtectSystem=full\n" in service("/srv/out", "/var/log/grader")
     assert "ProtectSystem" not in service("/srv/out", "/usr/local/state")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to another account")
+def test_a_clone_that_root_only_looks_after_is_run_by_its_owner(
+    machine: Machine, demo: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    demo.state_dir.mkdir()
+    schedule(demo, HALF_PAST_ONE, apply=False)
+    assert "User=" not in capsys.readouterr().out
+    os.chown(demo.state_dir, 1, 1)
+    schedule(demo, HALF_PAST_ONE, apply=False)
+    assert capsys.readouterr().out.count("User=daemon\n") == 2
+    # Of an account that is gone.
+    os.chown(demo.state_dir, 54_321, 54_321)
+    schedule(demo, HALF_PAST_ONE, apply=False)
+    assert "User=" not in capsys.readouterr().out
 
 
 def test_what_would_be_installed_is_printed_and_nothing_is_done(
@@ -325,6 +342,17 @@ def test_the_machines_clock_is_looked_ahead_over_daylight_saving(
 ) -> None:
     found = cron.local_times(HALF_PAST_ONE, zone, machine, NOW)
     assert sorted(f"{when:%H:%M}" for when in found) == times
+
+
+def test_the_machines_clock_is_the_one_it_is_set_up_with_not_the_shells(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.setattr(cron, "LOCALTIME", tmp_path / "localtime")
+    assert "\n30 22 * * * " in cron.lines_for(Path("/srv/clone"), HALF_PAST_ONE, MOSCOW)
+    place = next(Path(folder, "Asia/Yekaterinburg") for folder in zoneinfo.TZPATH if Path(folder, "Asia").exists())
+    (tmp_path / "localtime").symlink_to(place)
+    assert "\n30 3 * * * " in cron.lines_for(Path("/srv/clone"), HALF_PAST_ONE, MOSCOW)
 
 
 @pytest.mark.parametrize(
