@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql roles schedule unschedule backup restore test test-fast lint format bench torture audit messages lock clean
+.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql roles schedule unschedule backup restore test test-fast lint format bench torture audit pictures messages lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -21,11 +21,12 @@ ingest: $(BIN)/dbt ## load the API's records into the raw schema (START= END=, W
 build: $(BIN)/dbt ## build and test the models (FULL_REFRESH=1 from raw, WAIT=1)
 	@$(ELT) build $(if $(FULL_REFRESH),--full-refresh) $(WAITING)
 
-deliver: $(BIN)/dbt ## write the spreadsheet and the report, send the mail from the marts (WAIT=1)
-	@$(ELT) deliver $(WAITING)
+deliver: $(BIN)/dbt ## write the spreadsheet and the report, send the mail (WAIT=1; DRY_RUN=1 only shows changes; MAIL=0)
+	@$(ELT) deliver $(WAITING) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
-metrics: $(BIN)/dbt ## the metrics of a window: START= END= (JSON=1 for one JSON object)
-	@$(ELT) metrics $(WINDOW) $(if $(JSON),--json)
+metrics: $(BIN)/dbt ## the metrics of START= END=, of DAY=, or FROM= TO= (BY=course_key or task_id; JSON=1; SHEET=1 keeps the window)
+	@$(ELT) metrics $(WINDOW) $(if $(DAY),--day "$(DAY)") $(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)") \
+		$(if $(BY),--by "$(BY)") $(if $(JSON),--json) $(if $(filter-out 0,$(SHEET)),--sheet)
 
 report: $(BIN)/dbt ## write the report page out/report.html from the marts (OPEN=1 opens it)
 	@$(ELT) report $(if $(OPEN),--open)
@@ -101,6 +102,9 @@ bench: $(BIN)/dbt ## measure the product beside its peers into out/bench.md (FUL
 
 audit: $(BIN)/pytest ## look for known vulnerabilities in the pinned packages
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
+
+pictures: $(BIN)/pytest ## draw the README's pictures from the demo (needs Chromium and LibreOffice)
+	@$(BIN)/python -m tests.pictures
 
 messages: $(BIN)/pytest ## gather the texts to translate into the catalogues of orchestration/deliver/locale
 	@$(BIN)/python -m babel.messages.frontend -q extract -F orchestration/deliver/locale/babel.cfg --no-default-keywords \

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from ingestion.errors import IngestionError
 from ingestion.warehouse import Warehouse
@@ -16,7 +17,7 @@ from orchestration.commands import arguments, local, screen
 from orchestration.commands import history as history_command
 from orchestration.commands.backup import backup, restore
 from orchestration.commands.check import check
-from orchestration.commands.metrics import metrics
+from orchestration.commands.metrics import metrics, metrics_by
 from orchestration.commands.query import query
 from orchestration.commands.report import report
 from orchestration.commands.roles import roles
@@ -51,11 +52,12 @@ def _command(argv: list[str]) -> int:
     os.umask(0o077)
     _use_one_heap()
     options = arguments.parse(argv)
-    is_pipeline = options.command in PIPELINE
+    dry = "dry_run" in options and options.dry_run
+    is_pipeline = options.command in PIPELINE and not dry
     try:
         settings = read_settings()
         _hide_secrets_from_children(with_dbt=options.command in WITH_DBT)
-        window = arguments.window_of(options) if "start" in options else None
+        window = arguments.window_of(options, settings.report_timezone) if "start" in options else None
         log = configure(settings.log_dir, settings.log_retention_days, settings.secrets, is_pipeline)
     except GraderError as error:
         if options.command == "run":
@@ -65,7 +67,7 @@ def _command(argv: list[str]) -> int:
     try:
         if is_pipeline:
             return _pipeline(options, settings, window, *log)
-        return _other(options, settings, window)
+        return _other(options, settings, window, *log)
     except (GraderError, IngestionError) as error:
         logger.error("%s", error)
         return error.exit_code if isinstance(error, GraderError) else EXIT_STAGE_FAILED
@@ -169,8 +171,10 @@ def _act(run: Run, options: argparse.Namespace, window: Window | None) -> int:
     return run.deliver()
 
 
-def _other(options: argparse.Namespace, settings: Settings, window: Window | None) -> int:
+def _other(options: argparse.Namespace, settings: Settings, window: Window | None, tail: Tail, log_file: Path) -> int:
     match options.command:
+        case "deliver":
+            return _preview(settings, tail, log_file)
         case "check":
             return check(settings)
         case "db":
@@ -202,7 +206,29 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
         case "roles":
             return roles(wiring.open_warehouse(settings), options.apply)
     assert window is not None, "only `metrics` is left, and it needs a window"
-    return metrics(settings, window, options.json)
+    if options.by:
+        return metrics_by(settings, window, options.by, options.json)
+    found = metrics(settings, window, options.json)
+    return _keep(settings, window, found, tail, log_file) if options.sheet else EXIT_DONE
+
+
+def _preview(settings: Settings, tail: Tail, log_file: Path) -> int:
+    """What `deliver` would change in the spreadsheet; nobody is kept away meanwhile, and nothing is sent."""
+    warehouse = wiring.open_warehouse(settings)
+    run = Run(settings, warehouse, "deliver", tail, log_file, lambda: None)
+    target, changes = run.preview()
+    screen.show_changes(target, changes, run.words)
+    return EXIT_DONE
+
+
+def _keep(settings: Settings, window: Window, found: dict[str, Any], tail: Tail, log_file: Path) -> int:
+    """Put a window's metrics into the spreadsheet; says on standard error where they are."""
+    warehouse = wiring.open_warehouse(settings)
+    with lock.PipelineLock(warehouse, "metrics") as locked:
+        run = Run(settings, warehouse, "metrics", tail, log_file, locked.check)
+        code = run.deliver_period(window, found)
+    screen.show_deliveries(run.summary, run.words)
+    return code
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ingestion import raw
 from ingestion.api import GraderApi
@@ -27,10 +27,13 @@ from ingestion.windows import Window, plan
 from orchestration import wiring
 from orchestration.build import receipts
 from orchestration.build.dbt import TEAM, Build, Dbt
-from orchestration.deliver import record, verdict
+from orchestration.commands.metrics import period_metrics
+from orchestration.deliver import periods, record, verdict
+from orchestration.deliver.columns import LEARNERS, PERIODS
 from orchestration.deliver.figures import Figures, read_figures
 from orchestration.deliver.mail.message import compose
-from orchestration.deliver.sheet.tables import build_tables
+from orchestration.deliver.sheet.contents import Change
+from orchestration.deliver.sheet.tables import Tables, build_tables
 from orchestration.deliver.words import Words, counted
 from orchestration.errors import (
     EXIT_DELIVERY_FAILED,
@@ -120,7 +123,7 @@ class Run:
                 logger.exception("unexpected error")
             self._report_failure(error)
             return EXIT_STAGE_FAILED
-        return self.deliver()
+        return self.deliver(window)
 
     def _patiently(self, name: str, act: Callable[[], T]) -> T:
         """What a stage returns, once the parties it needs are there; raises its error when patience ends."""
@@ -210,9 +213,14 @@ class Run:
         tests = build.tests
         self.summary.tests = replace(tests, warned=tests.warned + len(failed), results=(*tests.results, *failed))
 
-    def deliver(self) -> int:
-        """Spreadsheet, report and mail from the marts; returns the exit code. Raises StageError."""
+    def deliver(self, window: Window | None = None) -> int:
+        """Spreadsheet, report and mail from the marts; returns the exit code. Raises StageError.
+
+        The metrics of `window` are kept for the spreadsheet first.
+        """
         with self._stage("deliver") as words:
+            if window is not None:
+                self._keep_period(window)
             figures = self._figures()
             if figures is not None:
                 self.summary.verdict = figures.verdict
@@ -221,6 +229,23 @@ class Run:
             self._deliver_mail(figures)
             words.append("; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries))
         return self.exit_code
+
+    def deliver_period(self, window: Window, metrics: Mapping[str, Any]) -> int:
+        """Keep the metrics of a window and deliver the spreadsheet alone; returns the exit code."""
+        self.check_lock()
+        self._keep_period(window, metrics)
+        figures = self._figures()
+        if figures is not None:
+            self.summary.verdict = figures.verdict
+            self._deliver_sheet(figures)
+        return EXIT_DELIVERY_FAILED if self.summary.undelivered else EXIT_DONE
+
+    def preview(self) -> tuple[str, list[Change]]:
+        """Where the spreadsheet is, and what `deliver` would change in it. Raises WarehouseError, DeliveryError."""
+        figures = read_figures(self.warehouse, self.settings.report_timezone, self.settings.share_learners)
+        self.summary.verdict = figures.verdict
+        sender = wiring.table_sender(self.settings)
+        return sender.target, sender.preview(self._tables(figures))
 
     @property
     def exit_code(self) -> int:
@@ -249,12 +274,34 @@ class Run:
     def _read_figures(self) -> Figures:
         return read_figures(self.warehouse, self.settings.report_timezone, self.settings.share_learners)
 
+    def _keep_period(self, window: Window, metrics: Mapping[str, Any] | None = None) -> None:
+        """Store a window's metrics; a failure is that of a delivery."""
+        problem = ""
+        try:
+            periods.keep_period(self.warehouse, window, metrics or period_metrics(self.dbt, self.warehouse, window))
+        except Exception as error:
+            if not is_expected(error):
+                logger.exception("unexpected error")
+            problem = describe(error)
+        if problem:
+            self._note(Delivery(PERIODS.title, False, self.warehouse.label, problem))
+
+    def _tables(self, figures: Figures) -> Tables:
+        docs = wiring.links(self.settings).docs or "make docs"
+        share = self.settings.share_learners and not figures.learners_problem
+        return build_tables(figures, self.summary, docs, self.words, share)
+
     def _deliver_sheet(self, figures: Figures) -> None:
         sender = wiring.table_sender(self.settings)
-        docs = wiring.links(self.settings).docs or "make docs"
-        self._attempt(
-            sender.name, sender.target, lambda: sender.deliver(build_tables(figures, self.summary, docs, self.words))
-        )
+
+        def deliver() -> Delivery:
+            done = sender.deliver(self._tables(figures))
+            if not figures.learners_problem:
+                return done
+            problem = self.words.text(figures.learners_problem)
+            return replace(done, ok=False, detail=f"{done.detail}; {self.words.text(LEARNERS.title)}: {problem}")
+
+        self._attempt(sender.name, sender.target, deliver)
 
     def _deliver_report(self, figures: Figures) -> None:
         file, links = wiring.report_file(self.settings), wiring.links(self.settings)

@@ -2,10 +2,11 @@
 
 import argparse
 import re
-from datetime import datetime, time, timezone
+from datetime import MAXYEAR, date, datetime, time, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
-from ingestion.windows import Window
+from ingestion.windows import Window, local_midnight
 from orchestration.errors import SettingsError
 from orchestration.settings import LAST_PORT
 
@@ -47,7 +48,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     added = {name: commands.add_parser(name, help=text, description=text) for name, text in COMMANDS.items()}
     for name in ("run", "ingest", "metrics"):
         for option, what in (("--start", "first instant of the window"), ("--end", "its end, excluded")):
-            added[name].add_argument(option, required=name == "metrics", help=f"{what} ({WINDOW_HELP})")
+            added[name].add_argument(option, help=f"{what} ({WINDOW_HELP})")
     for name in ("run", "ingest", "build", "deliver"):
         waiting = "wait for another run instead of giving up"
         added[name].add_argument("--wait", action="store_true", help=waiting)
@@ -55,6 +56,14 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     for name in ("metrics", "status", "history"):
         added[name].add_argument("--json", action="store_true", help="print JSON")
     added["report"].add_argument("--open", action="store_true", help="open it in the browser")
+    added["metrics"].add_argument("--day", help="a calendar day of REPORT_TIMEZONE")
+    added["metrics"].add_argument("--from", dest="first_day", help="the first of some days")
+    added["metrics"].add_argument("--to", dest="last_day", help="the day after the last of them")
+    added["metrics"].add_argument("--by", choices=("course_key", "task_id"), help="a row for each")
+    sheet = "keep the window in the spreadsheet's worksheet Periods"
+    added["metrics"].add_argument("--sheet", action="store_true", help=sheet)
+    preview = "show what would change in the spreadsheet, and send nothing"
+    added["deliver"].add_argument("--dry-run", action="store_true", help=preview)
     at = "when, by the clock of REPORT_TIMEZONE (HH:MM)"
     added["schedule"].add_argument("--at", type=_clock, default=time(1, 30), metavar="01:30", help=at)
     added["schedule"].add_argument("--apply", action="store_true", help="install it instead of printing it")
@@ -73,8 +82,27 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def window_of(options: argparse.Namespace) -> Window | None:
-    """The window asked for, None when none was. Raises SettingsError for one that can't be used."""
+def window_of(options: argparse.Namespace, zone: ZoneInfo) -> Window | None:
+    """The window asked for, None when none was. Raises SettingsError for one that can't be used.
+
+    Days are calendar days of `zone`.
+    """
+    if "day" in options:
+        ways = ((options.day,), (options.first_day, options.last_day), (options.start, options.end))
+        if sum(any(each) for each in ways) != 1:
+            raise SettingsError("Ask for one of DAY, FROM and TO, or START and END.")
+        if options.by and options.sheet:
+            raise SettingsError("SHEET keeps a window as a whole: leave out BY.")
+        if options.day:
+            day = _day("DAY", options.day)
+            return Window(local_midnight(day, zone), local_midnight(day + timedelta(days=1), zone))
+        if options.first_day or options.last_day:
+            if not (options.first_day and options.last_day):
+                raise SettingsError("Days need both FROM and TO (which is excluded).")
+            first, last = _day("FROM", options.first_day), _day("TO", options.last_day)
+            if last <= first:
+                raise SettingsError(f"TO ({options.last_day}) should be after FROM ({options.first_day}).")
+            return Window(local_midnight(first, zone), local_midnight(last, zone))
     if options.start is None and options.end is None:
         return None
     if options.start is None or options.end is None:
@@ -97,6 +125,15 @@ def _instant(name: str, text: str) -> datetime:
         raise SettingsError(f"{name} should be {WINDOW_HELP}, not {text!r}.") from None
     except OverflowError:
         raise SettingsError(f"{name} ({text}) is out of range.") from None
+
+
+def _day(name: str, text: str) -> date:
+    try:
+        if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII) or not 1 < int(text[:4]) < MAXYEAR:
+            raise ValueError
+        return date.fromisoformat(text)
+    except ValueError:
+        raise SettingsError(f"{name} should be a date like 2026-11-14, not {text!r}.") from None
 
 
 def _port(text: str) -> int:

@@ -1,7 +1,7 @@
 """What people see on the terminal: the progress of an ingest, the summary at the end, tables."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from rich.text import Text
 from ingestion.pipeline import Progress
 from orchestration.deliver.catalogue import mark
 from orchestration.deliver.columns import label_of
+from orchestration.deliver.sheet.contents import Change
 from orchestration.deliver.words import Words
 from orchestration.summary import RunSummary
 
@@ -24,9 +25,17 @@ OUTCOMES = {
     "suspect day": (mark("All done, but the last full day is SUSPECT"), "bold red"),
 }
 STAGES = {"done": mark("done"), "failed": mark("failed")}
+WIDE = 300
+"""Characters of a line where no terminal cuts it."""
 MADE_UP = mark(
     "MADE-UP DATA: the built-in demo API fed this run. Set API_URL, API_CLIENT and API_CLIENT_KEY for the real one."
 )
+WORKSHEETS = {
+    "kept": "",
+    "new": mark("new worksheet"),
+    "renamed": mark("renamed"),
+    "removed": mark("worksheet removed"),
+}
 
 
 @contextmanager
@@ -47,56 +56,116 @@ def ingest_progress() -> Iterator[Callable[[Progress], None]]:
 
 
 def show_summary(summary: RunSummary, words: Words) -> None:
-    """Print the last screen of a run to standard output; details and errors are English as in the log."""
-    console = Console(highlight=False, soft_wrap=True)
-    named = {"command": summary.command, "run": summary.run_id}
+    """Print the last screen of a run to standard output."""
+    show = _printer()
+    text = words.text
+
+    def tell(label: str, told: str, style: str = "") -> None:
+        show(f"  {label:<8} {told}", style)
+
     outcome, style = OUTCOMES[summary.outcome]
-
-    def show(text: str, style: str = "") -> None:
-        # Text, so that nothing in it is taken for rich's markup.
-        console.print(Text(text, style=style))
-
-    def line(label: str, text: str, style: str = "") -> None:
-        show(f"  {label:<8} {text}", style)
-
     show("")
     if summary.demo:
-        show(words.text(MADE_UP), "bold yellow")
-    show(words.text("{outcome}: {command}, run {run}", outcome=words.text(outcome), **named), style)
+        show(text(MADE_UP), "bold yellow")
+    show(
+        text("{outcome}: {command}, run {run}", outcome=text(outcome), command=summary.command, run=summary.run_id),
+        style,
+    )
     for stage in summary.stages:
-        line(stage.name, f"{words.text(STAGES[stage.outcome]):<7} {stage.seconds:7.2f} s  {stage.detail}")
+        done = text(STAGES[stage.outcome])
+        show(f"  {stage.name:<8} {done:<7} {stage.seconds:7.2f} s  {stage.detail}")
     if loads := summary.loads:
         counts = {name: words.count(getattr(loads, name)) for name in ("fetched", "accepted", "repeated", "rejected")}
-        line(
-            words.text("records"),
-            words.text("{fetched} loaded = {accepted} accepted + {repeated} repeated + {rejected} rejected", **counts),
-        )
+        told = text("{fetched} loaded = {accepted} accepted + {repeated} repeated + {rejected} rejected", **counts)
+        tell(text("records"), told)
         for reason, number in loads.rejected_by_reason.items():
-            line("", f"{words.count(number):>7} {reason}")
+            show(f"           {words.count(number):>7} {reason}")
     if tests := summary.tests:
-        counted = {name: getattr(tests, name) for name in ("passed", "warned", "failed", "skipped")}
-        line(
-            words.text("tests"),
-            words.text("{passed} passed, {warned} warned, {failed} failed, {skipped} skipped", **counted),
+        told = text(
+            "{passed} passed, {warned} warned, {failed} failed, {skipped} skipped",
+            passed=tests.passed,
+            warned=tests.warned,
+            failed=tests.failed,
+            skipped=tests.skipped,
         )
+        tell(text("tests"), told)
         for result in tests.results:
-            line("", f"{result.status}: {result.name}: {result.message}")
+            tell("", f"{result.status}: {result.name}: {result.message}")
     if verdict := summary.verdict:
         colour = "red" if verdict.is_suspect else "yellow" if verdict.verdict == "unusual" else ""
-        line(words.text("day"), f"{words.day(verdict.day)}: {words.verdict(verdict)}", colour)
+        tell(text("day"), f"{words.day(verdict.day)}: {words.verdict(verdict)}", colour)
         for figure in verdict.out_of_band:
-            line("", words.reason(figure))
-    for delivery in summary.deliveries:
-        state = "" if delivery.ok else words.text("FAILED") + ": "
-        line(words.text("sent"), f"{words.text(delivery.name)}: {state}{delivery.target}: {delivery.detail}")
+            show(f"           {words.reason(figure)}")
+    _show_deliveries(summary, words, show)
     if summary.failure:
-        line(words.text("failed"), summary.failure, "red")
-    line(words.text("log"), summary.log_file)
+        tell(text("failed"), summary.failure, "red")
+    tell(text("log"), summary.log_file)
+
+
+def show_deliveries(summary: RunSummary, words: Words) -> None:
+    """Print to standard error what became of the deliveries: the output itself is another's."""
+    _show_deliveries(summary, words, _printer(stderr=True))
+
+
+def _show_deliveries(summary: RunSummary, words: Words, show: Callable[[str], None]) -> None:
+    label, failed = words.text("sent"), words.text("FAILED")
+    for delivery in summary.deliveries:
+        state = "" if delivery.ok else f"{failed}: "
+        show(f"  {label:<8} {words.text(delivery.name)}: {state}{delivery.target}: {words.text(delivery.detail)}")
+
+
+def _printer(stderr: bool = False) -> Callable[..., None]:
+    """What prints a line in a style, without taking anything in it for rich's markup."""
+    console = Console(highlight=False, soft_wrap=True, stderr=stderr)
+    return lambda text, style="": console.print(Text(text, style=style))
 
 
 def show_metrics(window: str, metrics: Mapping[str, Any], words: Words) -> None:
     """Print a period's metrics as a table to standard output."""
-    table = Table(title=window, show_header=False)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(window)
+    table = Table(show_header=False)
     for name, value in metrics.items():
-        table.add_row(words.text(label_of(name)) if words.language != "en" else name, words.number(name, value))
-    Console(highlight=False).print(table)
+        heading = name if words.language == "en" else words.text(label_of(name))
+        table.add_row(heading, words.number(name, value))
+    console.print(table)
+
+
+def show_metrics_by(title: str, rows: Sequence[Mapping[str, Any]], words: Words) -> None:
+    """Print the metrics of each course or task as a table to standard output."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    if not rows:
+        console.print(title + "\n" + words.text("No attempts."))
+        return
+    console.print(title)
+    table = Table()
+    for number, name in enumerate(rows[0]):
+        heading = name if words.language == "en" else words.text(label_of(name))
+        table.add_column(heading, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        key, *values = row.items()
+        table.add_row(Text(str(key[1])), *(words.number(name, value) for name, value in values))
+    console.print(table)
+
+
+def show_changes(target: str, changes: Sequence[Change], words: Words) -> None:
+    """Print what a delivery would change in the spreadsheet as a table to standard output."""
+    text = words.text
+    table = Table(title=Text(target), title_justify="left")
+    table.add_column(text("Worksheet"))
+    for head in (text("cells added"), text("changed"), text("removed")):
+        table.add_column(head, justify="right")
+    table.add_column("")
+    for change in changes:
+        counts = (change.added, change.changed, change.removed)
+        state = WORKSHEETS[change.worksheet] or ("=" if change.is_none else "")
+        shown = [words.count(number) if number else "" for number in counts]
+        table.add_row(
+            Text(change.title), *shown, text(state) if len(state) > 1 else state, style="dim" if state == "=" else ""
+        )
+    console = Console(highlight=False)
+    console.print(table)
+    if all(change.is_none for change in changes):
+        console.print(text("Everything is up to date. Nothing was sent or written."))
+    else:
+        console.print(text("This is what `make deliver` would change. Nothing was sent or written."))

@@ -156,6 +156,50 @@ def shown(counts: list[tuple[Any, ...]]) -> list[list[str]]:
     return [[f"{count:,}" for count in row] for row in counts]
 
 
+def test_the_workbook_opens_on_the_last_full_day(demo: Clone, demo_warehouse: Warehouse) -> None:
+    book = openpyxl.load_workbook(demo.path / "out" / "metrics.xlsx")
+    page = book.worksheets[0]
+    assert book.active is page
+    assert page.title == "Summary"
+    cells = [row for row in page.iter_rows(max_col=7, values_only=True) if row[0]]
+    shown = next(row for row in cells if row[0] == "Attempts")
+    newest = "select attempts, submits from marts.daily_metrics order by activity_date desc limit 1"
+    attempts, submits = rows(demo_warehouse, newest)[0]
+    assert shown[1] == attempts
+    assert next(row for row in cells if row[0] == "Submits")[1] == submits
+    newest_first = [row[0] for row in cells if isinstance(row[0], datetime)]
+    assert f"{newest_first[0]:%Y-%m-%d}" == yesterday()
+    assert newest_first == sorted(newest_first, reverse=True)
+    assert len(newest_first) == 30
+    ranks = rows(demo_warehouse, "select count(*) from marts.tasks where repair_rank <= 200")
+    assert book["Tasks to repair"].max_row - 1 == ranks[0][0]
+    assert not any("user" in str(cell) for cell in book["Tasks to repair"][1])
+
+
+def test_a_dry_run_shows_that_nothing_is_new(demo: Clone) -> None:
+    book, mails = demo.path / "out" / "metrics.xlsx", len(demo.mails)
+    before = book.read_bytes()
+    done = demo.make("deliver", "DRY_RUN=1")
+    assert done.returncode == 0, done.stderr
+    assert "Everything is up to date. Nothing was sent or written." in done.stdout
+    assert (book.read_bytes(), len(demo.mails)) == (before, mails)
+
+
+def test_a_window_asked_for_is_kept_in_the_workbook_once(demo: Clone, demo_warehouse: Warehouse) -> None:
+    mails = len(demo.mails)
+    for _ in range(2):
+        done = demo.make("metrics", f"START={yesterday()}", f"END={yesterday()} 12:00", "JSON=1", "SHEET=1")
+        assert done.returncode == 0, done.stderr
+        printed = json.loads(done.stdout)
+    assert len(demo.mails) == mails
+    assert rows(demo_warehouse, "select attempts from ops.periods") == [(printed["attempts"],)]
+    sheet = openpyxl.load_workbook(demo.path / "out" / "metrics.xlsx")["Periods"]
+    header, period = sheet.iter_rows(values_only=True)
+    shown = dict(zip(header, period, strict=True))
+    assert shown["attempts"] == printed["attempts"]
+    assert f"{shown['window_start']:%Y-%m-%d %H:%M}" == f"{yesterday()} 03:00", "times are Moscow's"
+
+
 def test_the_mail_holds_the_last_full_day(demo: Clone, demo_warehouse: Warehouse) -> None:
     message = email.message_from_bytes(demo.mails[0].read_bytes(), policy=email.policy.default)
     attempts = rows(demo_warehouse, "select attempts from marts.daily_metrics order by activity_date desc limit 1")[0][

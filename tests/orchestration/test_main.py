@@ -52,8 +52,14 @@ def command(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(LOCK, FreeLock)
     before = os.umask(0o077)
+
+    def run(*arguments: str) -> int:
+        for name in SECRETS:  # a command takes them out of the environment
+            monkeypatch.setenv(name, environment.get(name, ""))
+        return entry.main([*arguments])
+
     try:
-        yield lambda *arguments: entry.main([*arguments])
+        yield run
     finally:
         os.umask(before)
 
@@ -106,6 +112,52 @@ def test_an_unusual_day_ends_with_0_and_says_so(
     assert command("run") == 0
     assert "not as usual" in capsys.readouterr().out
     assert "not as usual" in parties.mails[0]["Subject"]
+
+
+def test_a_dry_run_shows_what_would_change_and_sends_nothing(
+    command: Callable[..., int],
+    parties: Parties,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command("deliver", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    (daily,) = (line for line in shown.splitlines() if "Daily metrics" in line)
+    assert [cell.strip() for cell in daily.split("│")[2:5]] == ["13", "2", ""]
+    assert "would change. Nothing was sent or written" in shown
+    assert (parties.sheets, parties.mails, parties.periods) == ([], [], [])
+    assert not Path(environment["OUT_DIR"]).exists()
+    monkeypatch.setenv("REPORT_LANGUAGE", "ru")
+    assert command("deliver", "--dry-run") == 0
+    assert "новых ячеек" in capsys.readouterr().out
+    parties.sheet_error = DeliveryError("Google answered 403")
+    assert command("deliver", "--dry-run") == 3
+
+
+def test_metrics_for_the_sheet_are_printed_kept_and_delivered(
+    command: Callable[..., int],
+    parties: Parties,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def metrics(*_: Any) -> dict[str, Any]:
+        print('{"attempts": 3}')
+        return {"attempts": 3}
+
+    monkeypatch.setattr(entry, "metrics", metrics)
+    assert command("metrics", *WINDOW, "--json") == 0
+    assert (parties.periods, parties.sheets) == ([], [])
+    capsys.readouterr()
+    assert command("metrics", *WINDOW, "--json", "--sheet") == 0
+    ((window, kept),) = parties.periods
+    assert (window.start.day, window.end.day, kept) == (20, 21, {"attempts": 3})
+    assert (len(parties.sheets), parties.mails) == (1, [])
+    shown = capsys.readouterr()
+    assert shown.out == '{"attempts": 3}\n', "what reads JSON gets nothing else"
+    assert "Spreadsheet: somewhere: 60 days written" in shown.err
+    parties.period_error = DeliveryError("The metrics could not be kept")
+    assert command("metrics", *WINDOW, "--sheet") == 3
 
 
 def test_a_failed_delivery_comes_before_a_suspect_day(command: Callable[..., int], parties: Parties) -> None:

@@ -8,8 +8,9 @@ from datetime import datetime, timezone
 import pytest
 
 from ingestion.pipeline import Progress
-from orchestration.commands.screen import ingest_progress, show_metrics, show_summary
-from orchestration.deliver.words import ENGLISH
+from orchestration.commands.screen import ingest_progress, show_changes, show_metrics, show_summary
+from orchestration.deliver.sheet.contents import Change
+from orchestration.deliver.words import ENGLISH, Words
 from orchestration.summary import Delivery, LoadCounts, RunSummary, Stage, TestCounts, TestResult
 
 PROGRESS = Progress(4, 2, 1_234, 600)
@@ -90,6 +91,30 @@ def test_metrics_are_shown_by_their_kinds(capsys: pytest.CaptureFixture[str]) ->
         ("avg_attempts_to_first_correct", "–"),
         ("graded_submits", "5"),
     ]
+
+
+def test_metrics_in_russian_have_labels(capsys: pytest.CaptureFixture[str]) -> None:
+    show_metrics("окно", {"attempts": 1_234, "success_rate": 0.6123}, Words("ru"))
+    shown = capsys.readouterr().out.replace("\xa0", " ")
+    assert "Попытки" in shown
+    assert "61,2 %" in shown
+
+
+def test_the_last_screen_in_russian(summary: RunSummary, capsys: pytest.CaptureFixture[str]) -> None:
+    show_summary(summary, Words("ru"))
+    lines = capsys.readouterr().out.replace("\xa0", " ").splitlines()
+    assert lines[1] == "Готово: run, запуск 7f3a"
+    assert lines[3] == "  записи   загружено 2 430 = принято 2 207 + повторы 211 + отклонено 12"
+
+
+def test_changes_are_counted_by_worksheet(capsys: pytest.CaptureFixture[str]) -> None:
+    show_changes("out/[x].xlsx", [Change("Summary", 1_400, 0, 0, "new"), Change("About")], ENGLISH)
+    shown = capsys.readouterr().out
+    assert "out/[x].xlsx" in shown
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.splitlines() if "│" in line]
+    assert rows == [["Summary", "1,400", "", "", "new worksheet"], ["About", "", "", "", "="]]
+    show_changes("x", [Change("About")], ENGLISH)
+    assert "Everything is up to date" in capsys.readouterr().out
 
 
 def test_no_bar_where_nobody_watches(capsys: pytest.CaptureFixture[str]) -> None:

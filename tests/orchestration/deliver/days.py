@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestration.deliver.columns import REPAIR
 from orchestration.deliver.figures import Figures
 from orchestration.summary import DayVerdict, MetricVerdict
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW
@@ -105,8 +106,9 @@ def incident(task_id: str, kind: str, **more: Any) -> dict[str, Any]:
 
 
 def task(task_id: str, rank: int | None, hours: float, **more: Any) -> dict[str, Any]:
-    """A row of `tasks` likewise; the columns that the mail shows."""
+    """A row of `tasks` likewise."""
     return {
+        **dict.fromkeys(REPAIR.names),
         "task_id": task_id,
         "title": {"t1": "Loops"}.get(task_id, task_id),
         "course_title": "PY-1 2026",
