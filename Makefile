@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql roles test test-fast lint format bench torture audit pictures messages lock clean
+.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql roles schedule unschedule backup restore test test-fast lint format bench torture audit pictures messages lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -62,6 +62,18 @@ psql: $(BIN)/dbt ## open psql on the warehouse
 roles: $(BIN)/dbt ## SQL for least-privilege roles (APPLY=1 runs it)
 	@$(ELT) roles $(if $(APPLY),--apply)
 
+schedule: $(BIN)/dbt ## the nightly run as a systemd timer or a line for cron (AT=01:30; APPLY=1 installs it)
+	@$(ELT) schedule $(if $(AT),--at "$(AT)") $(if $(APPLY),--apply)
+
+unschedule: $(BIN)/dbt ## what `make schedule` installed (APPLY=1 removes it)
+	@$(ELT) unschedule $(if $(APPLY),--apply)
+
+backup: $(BIN)/dbt ## write the embedded warehouse to out/backup
+	@$(ELT) backup
+
+restore: $(BIN)/dbt ## put a backup in the place of the embedded warehouse (FILE=; YES=1 replaces the data there)
+	@$(ELT) restore $(if $(FILE),"$(FILE)") $(if $(filter 1,$(YES)),--yes)
+
 test: $(BIN)/pytest ## run every test
 	@$(BIN)/python -m pytest
 
@@ -107,9 +119,19 @@ lock: ## pin versions and hashes from requirements*.in (UPGRADE=1 for the newest
 	done
 
 # Where nothing was installed, no database was started.
-clean: ## remove all that was made here, the embedded database with its data included
+clean: ## remove what was made here, but for the embedded warehouse and its backups (ALL=1, YES=1 unasked)
+	@if [ "$(ALL)" = 1 ] && [ "$(YES)" != 1 ]; then \
+		[ -t 0 ] || { echo "ALL=1 removes the embedded warehouse and its backups: add YES=1 to mean it." >&2; exit 2; }; \
+		echo "This removes the embedded warehouse (.state) and its backups (out/backup), too:"; \
+		du -sh .state/postgres out/backup 2>/dev/null | sed 's/^/  /'; \
+		printf 'Type yes to go on: '; read -r answer; \
+		[ "$$answer" = yes ] || { echo "Nothing was removed."; exit 2; }; \
+	fi
 	@if [ -x $(BIN)/dbt ]; then $(ELT) db-stop; fi
-	rm -rf .venv .state out logs dbt_project/target dbt_project/logs dbt_project/dbt_packages
+	rm -rf .venv logs dbt_project/target dbt_project/logs dbt_project/dbt_packages $(if $(filter 1,$(ALL)),.state out)
+	@[ ! -d out ] || find out -mindepth 1 -maxdepth 1 ! -name backup -exec rm -rf {} +
+	@[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name postgres ! -name schedule -exec rm -rf {} +
+	@for kept in .state/postgres out/backup; do [ ! -d $$kept ] || echo "kept: $$kept (ALL=1 removes it)"; done
 
 # The virtual environment. `dbt` in it is replaced by one that knows the project's settings.
 $(BIN)/dbt: requirements.txt orchestration/build/dbt.sh

@@ -161,6 +161,22 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             return local.stop_database(settings)
         case "psql":
             return local.psql(settings, options.arguments)
+        case "schedule":
+            from orchestration.commands.schedule import schedule
+
+            return schedule(settings, options.at, options.apply)
+        case "unschedule":
+            from orchestration.commands.schedule import unschedule
+
+            return unschedule(settings, options.apply)
+        case "backup":
+            from orchestration.commands.backup import backup
+
+            return backup(settings)
+        case "restore":
+            from orchestration.commands.backup import restore
+
+            return restore(settings, options.file, options.yes)
         case "docs":
             return local.docs(settings, not options.no_serve, options.port)
     assert options.command == "lineage"

@@ -2,7 +2,8 @@
 
 import argparse
 import re
-from datetime import MAXYEAR, date, datetime, timedelta, timezone
+from datetime import MAXYEAR, date, datetime, time, timedelta, timezone
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from ingestion.windows import Window, local_midnight
@@ -23,6 +24,10 @@ COMMANDS = {
     "docs": "build the dbt docs site and serve it",
     "lineage": "build the site with the ERD and the lineage of columns and serve it",
     "roles": "SQL for least-privilege roles",
+    "schedule": "the service and timer, or the line for cron, of the nightly run",
+    "unschedule": "remove what `schedule` installed",
+    "backup": "write the embedded warehouse to a file",
+    "restore": "put a backup in the place of the embedded warehouse",
     "db": "start the embedded PostgreSQL and say how to connect",
     "db-stop": "stop the embedded PostgreSQL",
     "psql": "open psql on the warehouse",
@@ -61,6 +66,12 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     added["deliver"].add_argument("--dry-run", action="store_true", help=preview)
     send = "send a test mail, and count the records that the API has of yesterday"
     added["check"].add_argument("--send", action="store_true", help=send)
+    at = "when, by the clock of REPORT_TIMEZONE (HH:MM)"
+    added["schedule"].add_argument("--at", type=_clock, default=time(1, 30), metavar="01:30", help=at)
+    added["schedule"].add_argument("--apply", action="store_true", help="install it instead of printing it")
+    added["unschedule"].add_argument("--apply", action="store_true", help="remove it instead of printing what it is")
+    added["restore"].add_argument("file", type=Path, help="what `backup` wrote")
+    added["restore"].add_argument("--yes", action="store_true", help="replace the data that is there")
     added["roles"].add_argument("--apply", action="store_true", help="run the SQL instead of printing it")
     for name in ("docs", "lineage"):
         added[name].add_argument("--no-serve", action="store_true", help="only write the files")
@@ -131,3 +142,9 @@ def _port(text: str) -> int:
     if not re.fullmatch(r"\d{1,5}", text, re.ASCII) or int(text) > LAST_PORT:
         raise argparse.ArgumentTypeError(f"should be a port from 0 (any free one) to {LAST_PORT}, not {text!r}")
     return int(text)
+
+
+def _clock(text: str) -> time:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text, re.ASCII):
+        raise argparse.ArgumentTypeError(f"should be a time of day from 00:00 to 23:59, not {text!r}")
+    return time.fromisoformat(text)

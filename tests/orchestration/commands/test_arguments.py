@@ -108,6 +108,8 @@ def test_without_a_window_what_is_due_is_meant() -> None:
         ["ingest", "--start", "2023-04-01", "--end", "2023-04-02", "--sheet"],
         ["docs", "--port", "70000"],
         ["docs", "--port", "http"],
+        ["schedule", "--at", "24:00"],
+        ["restore"],
     ],
 )
 def test_bad_usage_ends_with_code_2_and_starts_nothing(tmp_path: Path, arguments: list[str]) -> None:
