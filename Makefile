@@ -109,7 +109,7 @@ pictures: $(BIN)/pytest ## draw the README's pictures from the demo (needs Chrom
 messages: $(BIN)/pytest ## gather the texts to translate into the catalogues of orchestration/deliver/locale
 	@$(BIN)/python -m babel.messages.frontend -q extract -F orchestration/deliver/locale/babel.cfg --no-default-keywords \
 		-k text -k plural:1,2 -k mark --no-location --sort-output --omit-header -o .state/messages.pot .
-	@$(BIN)/python -m babel.messages.frontend -q update --no-fuzzy-matching --ignore-obsolete --omit-header -l ru \
+	@$(BIN)/python -m babel.messages.frontend -q update --no-fuzzy-matching --ignore-obsolete --omit-header --width 118 -l ru \
 		-i .state/messages.pot -o orchestration/deliver/locale/ru.po
 
 lock: ## pin versions and hashes from requirements*.in (UPGRADE=1 for the newest; needs uv)
