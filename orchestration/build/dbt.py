@@ -325,9 +325,8 @@ def _summarise(run: RunExecutionResult, session: Session) -> Build:
         if kind == "test" and status in ("warn", "fail", "error"):
             query = None if status == "error" else result.node.compiled_code
             sample = sample_rows(session, query) if query else ()
-            notable.append(
-                TestResult(name, status, result.failures or 0, message, sample, _described(result.node))  # type: ignore[arg-type]
-            )
+            described = _described(result.node)
+            notable.append(TestResult(name, status, result.failures or 0, message, sample, described))  # type: ignore[arg-type]
         if status in ("fail", "error"):
             failures.append(f"{kind} {name}: {message}")
     tests = TestCounts(

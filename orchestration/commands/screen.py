@@ -101,7 +101,7 @@ def _parts(summary: RunSummary, words: Words, verbose: bool) -> Iterator[tuple[s
         label = "" if number else words.text("delivered")
         to = f"{words.text(delivery.name)}: {shown_path(delivery.target)}"
         if not delivery.ok:
-            yield label, f"{to}: {words.text('FAILED')}: {delivery.detail}", "red"
+            yield label, ": ".join((to, words.text("FAILED"), delivery.detail)), "red"
         else:
             yield label, f"{to}: {words.text(delivery.detail)}" if verbose else to, ""
     # A stage typed by itself is all there is to tell.

@@ -147,7 +147,7 @@ def test_metrics_for_the_sheet_are_printed_kept_and_delivered(
         print('{"attempts": 3}')
         return {"attempts": 3}
 
-    monkeypatch.setattr(entry, "metrics", metrics)
+    monkeypatch.setattr("orchestration.commands.metrics.metrics", metrics)
     assert command("metrics", *WINDOW, "--json") == 0
     assert (parties.periods, parties.sheets) == ([], [])
     capsys.readouterr()
@@ -286,7 +286,7 @@ def test_an_interrupted_run(
     ("command_name", "kept"),
     [
         ("build", "the marts are whole: they show the last good build"),
-        ("deliver", "delivered before: Spreadsheet. `make deliver` delivers again"),
+        ("deliver", "delivered before: Spreadsheet, Report. `make deliver` delivers again"),
     ],
 )
 def test_an_interrupted_stage_says_what_was_kept(

@@ -33,11 +33,12 @@ def told(figures: Figures, **values: Any) -> Figures:
     found = {figure.verdict for figure in metrics.values()}
     day = next((verdict for verdict in ("suspect", "unusual_low", "unusual_high", "normal") if verdict in found), "")
     last = figures.days[-1]
+    verdict: Any = day.split("_")[0] or "no_history"
     own = {name: value for name, (_, value) in values.items() if name in last.values}
     return replace(
         figures,
         days=(*figures.days[:-1], replace(last, values={**last.values, **own})),
-        verdict=DayVerdict(LAST_DAY, day.split("_")[0] or "no_history", tuple(metrics.values())),  # type: ignore[arg-type]
+        verdict=DayVerdict(LAST_DAY, verdict, tuple(metrics.values())),
         bands=bands(figures),
         movers=(
             mover("course", PYTHON, "PY-1 2026", -0.031, 400, 420),
