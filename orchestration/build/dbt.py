@@ -326,7 +326,16 @@ def _summarise(run: RunExecutionResult, session: Session) -> Build:
             query = None if status == "error" else result.node.compiled_code
             sample = sample_rows(session, query) if query else ()
             described = _described(result.node)
-            notable.append(TestResult(name, status, result.failures or 0, message, sample, described))  # type: ignore[arg-type]
+            notable.append(
+                TestResult(
+                    name,
+                    status,  # type: ignore[arg-type]
+                    result.failures or 0,
+                    message,
+                    sample,
+                    described,
+                )
+            )
         if status in ("fail", "error"):
             failures.append(f"{kind} {name}: {message}")
     tests = TestCounts(
