@@ -284,6 +284,9 @@ class Run:
 
     def _keep_period(self, window: Window, metrics: Mapping[str, Any] | None = None) -> None:
         """Store a window's metrics; a failure is that of a delivery."""
+        if metrics is None and not periods.can_be_shown(window):
+            logger.info("deliver: no spreadsheet can show the window, it is not kept for the worksheet Periods")
+            return
         problem = ""
         try:
             periods.keep_period(self.warehouse, window, metrics or period_metrics(self.dbt, self.warehouse, window))

@@ -19,12 +19,17 @@ FIRST_YEAR, LAST_YEAR = 1901, 9998
 METRICS = tuple(column for column in PERIODS.columns if column.kind != "time")
 
 
+def can_be_shown(window: Window) -> bool:
+    """Whether spreadsheets know the years of a window."""
+    return window.start.year >= FIRST_YEAR and window.end.year <= LAST_YEAR
+
+
 def keep_period(warehouse: Warehouse, window: Window, metrics: Mapping[str, Any]) -> None:
     """Store the metrics of `window`, in place of those of the last time it was asked for.
 
     Raises DeliveryError.
     """
-    if window.start.year < FIRST_YEAR or window.end.year > LAST_YEAR:
+    if not can_be_shown(window):
         raise DeliveryError(
             f"The metrics of {window} could not be kept for the worksheet Periods: "
             f"spreadsheets know the years {FIRST_YEAR} to {LAST_YEAR}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -164,6 +165,7 @@ def given_to(process: psutil.Process) -> str:
     return ""
 
 
+SECONDS_TO_EXEC = 0.5
 MAIL_SETTINGS: dict[str, Any] = {
     "SMTP_HOST": "127.0.0.1",
     "SMTP_PORT": "1",
@@ -175,10 +177,19 @@ MAIL_SETTINGS: dict[str, Any] = {
 
 
 def watch(command: Command) -> set[str]:
-    """Arguments and environments of all that the command starts, up to the delivery."""
+    """Arguments and environments of all that the command starts, up to the delivery.
+
+    Between fork and exec a process still shows those of the one that starts it: such a one counts
+    when it stays so.
+    """
     seen = set()
+    own = given_to(psutil.Process(command.pid))
     while not command.ended.wait(INTERVAL) and "deliver: started" not in command.output:
-        seen |= {given_to(process) for process in others(command)}
+        given = {process: given_to(process) for process in others(command)}
+        if own in given.values():
+            time.sleep(SECONDS_TO_EXEC)
+            given = {process: given_to(process) for process in given}
+        seen |= {text for text in given.values() if text}
     return seen
 
 
