@@ -28,7 +28,8 @@ history as (
 
 {% if adds_to_itself() %}
 
--- pairs with a new or corrected attempt, and those that another start of history touches
+-- pairs with a new or corrected attempt, those that another start of history touches, and those that lost attempts
+-- with a learner who was forgotten
 changed as (
 
     select
@@ -45,6 +46,7 @@ changed as (
     from {{ this }} as pairs
     cross join history
     where pairs.is_left_censored <> (pairs.first_attempt_at < history.whole_from)
+        or pairs.record_no is null
 
 ),
 {% endif %}
