@@ -15,6 +15,7 @@ from orchestration import history, lock, wiring
 from orchestration.commands import arguments, local, screen
 from orchestration.commands import history as history_command
 from orchestration.commands.check import check
+from orchestration.commands.forget import forget
 from orchestration.commands.metrics import metrics
 from orchestration.commands.query import query
 from orchestration.commands.report import report
@@ -183,6 +184,8 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             return history_command.history(settings, options.json)
         case "status":
             return history_command.status(settings, options.json)
+        case "forget":
+            return forget(settings, options.user_id, options.yes, options.wait)
         case "report":
             return report(settings, options.open)
         case "docs":

@@ -98,12 +98,12 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
         return f"the rules are version {rules} now"
     if any(name != zone.key for _, name in published):
         return f"days are those of {zone.key} now"
-    if excluded != _excluded_learners():
+    if excluded != excluded_learners():
         return "the seed excluded_learners is another now"
     return None
 
 
-def _excluded_learners() -> set[str]:
+def excluded_learners() -> set[str]:
     """The users of the seed `excluded_learners`, which the next build will leave out."""
     with (PROJECT / "seeds" / "excluded_learners.csv").open(encoding="utf-8", newline="") as seed:
         return {row["user_id"] for row in csv.DictReader(seed)}
