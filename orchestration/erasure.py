@@ -333,7 +333,7 @@ def erasing(warehouse: Warehouse, learner: str) -> Iterator[Erasure]:
 
 
 def vacuum(warehouse: Warehouse) -> None:
-    """Have the removed rows overwritten in the tables' files. Raises WarehouseError."""
+    """Let new rows take the place of the removed ones in the tables' files. Raises WarehouseError."""
     with warehouse.session("grader-elt forget", autocommit=True) as cursor:
         for relation in RELATIONS:
             if exists(cursor, relation):

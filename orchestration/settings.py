@@ -41,7 +41,7 @@ MAIL = (
 LOGIN = ("SMTP_USER", "SMTP_PASSWORD")
 PLACES = ("LOG_DIR", "LOG_RETENTION_DAYS", "OUT_DIR", "STATE_DIR")
 REPORTS = ("REPORT_TIMEZONE", "REPORT_LANGUAGE", "ALERT_TO", "ATTACH_REPORT", "SHARE_LEARNERS", "MAIL")
-NIGHTS = ("RETRY_FOR", "PING_URL")
+NIGHTS = ("RETRY_FOR", "PING_URL", "RETAIN_RAW_DAYS")
 NAMES = (*API, "START_DATE", "LOOKBACK_HOURS", *POSTGRES, *GOOGLE, *MAIL, *REPORTS, *NIGHTS, *PLACES)
 
 # Taken as they are, white space included.
@@ -115,6 +115,7 @@ class Settings:
     share_learners: bool
     retry_for: timedelta
     ping_url: str | None = field(repr=False)
+    retain_raw_days: int | None
     log_dir: Path
     log_retention_days: int
     out_dir: Path
@@ -209,6 +210,7 @@ class _Reader:
             # Whoever sits at a terminal decides; at night nobody does.
             retry_for=self.read("RETRY_FOR", _duration, "0" if sys.stderr.isatty() else "2h"),
             ping_url=self.read("PING_URL", _ping_url),
+            retain_raw_days=self.read("RETAIN_RAW_DAYS", _whole_number, "", 1, 36_500),
             log_dir=self.read("LOG_DIR", _folder, "logs"),
             log_retention_days=self.read("LOG_RETENTION_DAYS", _whole_number, "3", 0, 36_500),
             out_dir=self.read("OUT_DIR", _folder, "out"),

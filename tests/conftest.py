@@ -36,6 +36,7 @@ _SETTINGS = {
     "MAIL",
     "RETRY_FOR",
     "PING_URL",
+    "RETAIN_RAW_DAYS",
     "LOG_DIR",
     "LOG_RETENTION_DAYS",
     "OUT_DIR",

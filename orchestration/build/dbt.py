@@ -23,6 +23,7 @@ from psycopg2 import sql
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse, exists
 from orchestration.build.one_transaction import Session, one_transaction
+from orchestration.build.retention import Gone, gone_from_raw
 from orchestration.build.samples import keep_failures, sample_rows, stored_failures
 from orchestration.errors import StageError
 from orchestration.settings import ROOT
@@ -126,12 +127,16 @@ class Dbt:
         Others see what was built once every test has passed, everything at once; after a failure
         they keep what they had. Rebuilds from raw when asked to (`full_refresh`), or when the
         marts were built with other rules or another zone. `before_publishing` may raise to stop
-        that. Raises StageError when dbt cannot even start, or the database is lost.
+        that. Raises StageError when dbt cannot even start, or the database is lost, or a rebuild would
+        lose what raw no longer has.
         """
         try:
             reason = "asked to" if full_refresh else rebuild_reason(self.warehouse, "marts", self.zone)
+            gone = gone_from_raw(self.warehouse) if reason else None
         except WarehouseError as error:
             raise StageError(f"The build could not start. {error}", outage=error.outage) from None
+        if gone is not None:
+            raise StageError(_cannot_rebuild(str(reason), gone))
         # Unit tests judge the code, not the data: they belong to `make test`. One thread, because
         # there is one session.
         arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", "1"]
@@ -248,6 +253,18 @@ class Dbt:
         result = dbtRunner(manifest=manifest, callbacks=[_log_event]).invoke([*arguments, *places])
         logger.debug("dbt %s took %.1f s", arguments[0], time.monotonic() - started)
         return result
+
+
+def _cannot_rebuild(reason: str, gone: Gone) -> str:
+    """Why there is no rebuild, and what can be done instead."""
+    return (
+        f"The marts would have to be rebuilt from raw ({reason}), but RETAIN_RAW_DAYS has removed the records of "
+        f"{gone.loads:,} loads from there, up to that of {gone.last_loaded_at:%Y-%m-%d %H:%M} UTC: attempts, days and "
+        "receipts that rest on them would be lost. Nothing was changed, the marts stay. What to do: take back the "
+        "change (rules_version, REPORT_TIMEZONE, the seed excluded_learners), or restore raw.attempts and "
+        "raw.removals from a backup. To begin again with what raw still has, `drop table marts.load_receipts`, "
+        "then run again."
+    )
 
 
 def _refuse_hooks_outside(manifest: Any) -> None:

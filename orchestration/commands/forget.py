@@ -109,4 +109,4 @@ def _vacuum(warehouse: Warehouse) -> None:
     try:
         erasure.vacuum(warehouse)
     except WarehouseError as error:
-        logger.warning("forget: the rows are removed, their place is not yet overwritten: %s", error)
+        logger.warning("forget: the rows are removed; their place in the files is not free yet: %s", error)
