@@ -29,8 +29,9 @@ RELATIONS = (
 MOST_OTHERS = 20
 """An id inside the records of more learners than this is no learner's: a course, a client, a constant."""
 
-# An id ends where none of these goes on: letters of a name, a mail address, a course key; all that is not ASCII.
-_PART_OF_A_NAME = r"[:alnum:]_.@+\u0080-\U0010FFFF-"
+# An id ends where none of these goes on: letters of a name, a mail address, a course key; all that is not ASCII; and
+# spaces, for `ann` and `ann ` are two learners.
+_PART_OF_A_NAME = r"[:alnum:] _.@+\u0080-\U0010FFFF-"
 
 # What statements need to know of the learner, without any of them holding the id.
 _FUNCTIONS = r"""
@@ -47,7 +48,7 @@ _FUNCTIONS = r"""
         select $1 ->> 'lti_user_id' = pg_temp.learner() or pg_temp.names(
             case
                 when jsonb_typeof($1) = 'object'
-                    then coalesce($1 ->> 'passback_params', '') || ' '
+                    then coalesce($1 ->> 'passback_params', '') || e'\n'
                     || ($1 - array['lti_user_id', 'is_correct', 'attempt_type', 'created_at'])::text
                 else $1 #>> '{}'
             end
@@ -345,7 +346,7 @@ def pattern_of(learner: str) -> str:
     spelled = {learner, repr(learner)[1:-1], repr(learner + "'\"")[1:-4], quote(learner, safe="")}
     spelled |= {json.dumps(text, ensure_ascii=ascii)[1:-1] for text in [*spelled] for ascii in (True, False)}
     either = "|".join(re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text) for text in sorted(spelled))
-    return f"(^|[^{_PART_OF_A_NAME}]|%3[Aa]|%2[Ff])({either})($|[^{_PART_OF_A_NAME}])"
+    return f"(^|[^{_PART_OF_A_NAME}]|[:,] |%3[Aa]|%2[Ff])({either})($|[^{_PART_OF_A_NAME}])"
 
 
 def _copied(text: str) -> str:
