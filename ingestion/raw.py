@@ -41,7 +41,7 @@ TABLES = {
     # One row a load that records were removed from on purpose: those of a learner, who is counted here as the load's
     # receipt counted them, or (expired_at) all that were left.
     "removals": {
-        "_dlt_load_id": "varchar primary key",
+        "_dlt_load_id": "varchar not null",
         "records": "bigint not null default 0",
         "accepted": "bigint not null default 0",
         "repeated": "bigint not null default 0",

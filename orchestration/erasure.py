@@ -114,6 +114,7 @@ _NO_MARTS = """
 """
 # A record was first seen in the load whose receipt has the next number.
 _NOTE = """
+    create temporary table gone_counts on commit drop as
     with removed as (
         select gone_records._dlt_load_id, count(*) as records, count(receipts._dlt_load_id) as judged,
             max(gone_records.record_no) filter (where receipts._dlt_load_id is not null) as record_no
@@ -148,18 +149,22 @@ _NOTE = """
         ) as counts
         group by _dlt_load_id
     )
-    insert into raw.removals as known
-        (_dlt_load_id, records, accepted, repeated, rejected, rejected_by_reason, record_no)
-    select _dlt_load_id, coalesce(removed.records, 0), coalesce(accepted, 0),
-        greatest(coalesce(judged, 0) - coalesce(accepted, 0) - coalesce(rejected, 0), 0), coalesce(rejected, 0),
-        coalesce(rejected_by_reason, '{}'), greatest(removed.record_no, counted.record_no)
-    from removed full join counted using (_dlt_load_id) left join reasons using (_dlt_load_id)
-    on conflict (_dlt_load_id) do update set
-        records = known.records + excluded.records,
-        accepted = known.accepted + excluded.accepted,
-        repeated = known.repeated + excluded.repeated,
-        rejected = known.rejected + excluded.rejected,
-        record_no = greatest(known.record_no, excluded.record_no),
+    select _dlt_load_id, coalesce(removed.records, 0) as records, coalesce(accepted, 0) as accepted,
+        greatest(coalesce(judged, 0) - coalesce(accepted, 0) - coalesce(rejected, 0), 0) as repeated,
+        coalesce(rejected, 0) as rejected, coalesce(rejected_by_reason, '{}') as rejected_by_reason,
+        greatest(removed.record_no, counted.record_no) as record_no
+    from removed full join counted using (_dlt_load_id) left join reasons using (_dlt_load_id);
+
+    insert into raw.removals (_dlt_load_id)
+    select _dlt_load_id from gone_counts
+    where _dlt_load_id not in (select _dlt_load_id from raw.removals);
+
+    update raw.removals as known set
+        records = known.records + gone.records,
+        accepted = known.accepted + gone.accepted,
+        repeated = known.repeated + gone.repeated,
+        rejected = known.rejected + gone.rejected,
+        record_no = greatest(known.record_no, gone.record_no),
         rejected_by_reason = (
             select coalesce(jsonb_object_agg(reason, records), '{}')
             from (
@@ -167,11 +172,13 @@ _NOTE = """
                 from (
                     select * from jsonb_each_text(known.rejected_by_reason)
                     union all
-                    select * from jsonb_each_text(excluded.rejected_by_reason)
+                    select * from jsonb_each_text(gone.rejected_by_reason)
                 ) as both_counts
                 group by key
             ) as sums
         )
+    from gone_counts as gone
+    where known._dlt_load_id = gone._dlt_load_id
 """
 _REMOVE = {
     "raw.attempts": "delete from raw.attempts where record_no in (select record_no from gone_records)",

@@ -29,8 +29,10 @@ _REMOVE = """
 """
 _REMOVE_STAGED = "delete from staging.stg_grader__attempts where _dlt_load_id in (select _dlt_load_id from outdated)"
 _NOTE = """
-    insert into raw.removals (_dlt_load_id, expired_at) select _dlt_load_id, now() from outdated
-    on conflict (_dlt_load_id) do update set expired_at = excluded.expired_at
+    insert into raw.removals (_dlt_load_id)
+    select _dlt_load_id from outdated where _dlt_load_id not in (select _dlt_load_id from raw.removals);
+
+    update raw.removals set expired_at = now() where _dlt_load_id in (select _dlt_load_id from outdated)
 """
 _GONE = """
     select count(*), max(receipts.loaded_at)
