@@ -7,12 +7,12 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql forget roles test test-fast lint format bench torture audit messages lock clean
+.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql forget roles schedule unschedule backup restore test test-fast lint format bench torture audit pictures messages lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-run: $(BIN)/dbt ## the whole pipeline: ingest, build, deliver (START= END= for a window; WAIT=1)
+run: $(BIN)/dbt ## the whole pipeline: ingest, build, deliver (START= END= for a window; WAIT=1, VERBOSE=1)
 	@$(ELT) run $(WINDOW) $(WAITING)
 
 ingest: $(BIN)/dbt ## load the API's records into the raw schema (START= END=, WAIT=1)
@@ -21,11 +21,12 @@ ingest: $(BIN)/dbt ## load the API's records into the raw schema (START= END=, W
 build: $(BIN)/dbt ## build and test the models (FULL_REFRESH=1 from raw, WAIT=1)
 	@$(ELT) build $(if $(FULL_REFRESH),--full-refresh) $(WAITING)
 
-deliver: $(BIN)/dbt ## write the spreadsheet and the report, send the mail from the marts (WAIT=1)
-	@$(ELT) deliver $(WAITING)
+deliver: $(BIN)/dbt ## write the spreadsheet and the report, send the mail (WAIT=1; DRY_RUN=1 only shows changes; MAIL=0)
+	@$(ELT) deliver $(WAITING) $(if $(filter-out 0,$(DRY_RUN)),--dry-run)
 
-metrics: $(BIN)/dbt ## the metrics of a window: START= END= (JSON=1 for one JSON object)
-	@$(ELT) metrics $(WINDOW) $(if $(JSON),--json)
+metrics: $(BIN)/dbt ## the metrics of START= END=, of DAY=, or FROM= TO= (BY=course_key or task_id; JSON=1; SHEET=1 keeps the window)
+	@$(ELT) metrics $(WINDOW) $(if $(DAY),--day "$(DAY)") $(if $(FROM),--from "$(FROM)") $(if $(TO),--to "$(TO)") \
+		$(if $(BY),--by "$(BY)") $(if $(JSON),--json) $(if $(filter-out 0,$(SHEET)),--sheet)
 
 report: $(BIN)/dbt ## write the report page out/report.html from the marts (OPEN=1 opens it)
 	@$(ELT) report $(if $(OPEN),--open)
@@ -40,8 +41,8 @@ status: $(BIN)/dbt ## the last run, how fresh the data is, what is due (JSON=1; 
 history: $(BIN)/dbt ## the runs of the last year (JSON=1)
 	@$(ELT) history $(if $(JSON),--json)
 
-check: $(BIN)/dbt ## verify the settings and reach every outside party, changing nothing
-	@$(ELT) check
+check: $(BIN)/dbt ## verify the settings and reach every outside party (SEND=1 sends a test mail)
+	@$(ELT) check $(if $(SEND),--send)
 
 docs: $(BIN)/dbt ## build the docs site into out/docs.html and serve it (PORT=8080, SERVE=0)
 	@$(ELT) docs $(if $(PORT),--port $(PORT)) $(if $(filter 0,$(SERVE)),--no-serve)
@@ -63,6 +64,18 @@ forget: $(BIN)/dbt ## remove a learner from the warehouse: USER_ID= (YES=1 witho
 
 roles: $(BIN)/dbt ## SQL for least-privilege roles (APPLY=1 runs it)
 	@$(ELT) roles $(if $(APPLY),--apply)
+
+schedule: $(BIN)/dbt ## the nightly run as a systemd timer or a line for cron (AT=01:30; APPLY=1 installs it)
+	@$(ELT) schedule $(if $(AT),--at "$(AT)") $(if $(APPLY),--apply)
+
+unschedule: $(BIN)/dbt ## what `make schedule` installed (APPLY=1 removes it)
+	@$(ELT) unschedule $(if $(APPLY),--apply)
+
+backup: $(BIN)/dbt ## write the embedded warehouse to out/backup
+	@$(ELT) backup
+
+restore: $(BIN)/dbt ## put a backup in the place of the embedded warehouse (FILE=; YES=1 replaces the data there)
+	@$(ELT) restore $(if $(FILE),"$(FILE)") $(if $(filter 1,$(YES)),--yes)
 
 test: $(BIN)/pytest ## run every test
 	@$(BIN)/python -m pytest
@@ -93,10 +106,13 @@ bench: $(BIN)/dbt ## measure the product beside its peers into out/bench.md (FUL
 audit: $(BIN)/pytest ## look for known vulnerabilities in the pinned packages
 	@$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.txt
 
+pictures: $(BIN)/pytest ## draw the README's pictures from the demo (needs Chromium and LibreOffice)
+	@$(BIN)/python -m tests.pictures
+
 messages: $(BIN)/pytest ## gather the texts to translate into the catalogues of orchestration/deliver/locale
 	@$(BIN)/python -m babel.messages.frontend -q extract -F orchestration/deliver/locale/babel.cfg --no-default-keywords \
 		-k text -k plural:1,2 -k mark --no-location --sort-output --omit-header -o .state/messages.pot .
-	@$(BIN)/python -m babel.messages.frontend -q update --no-fuzzy-matching --ignore-obsolete --omit-header -l ru \
+	@$(BIN)/python -m babel.messages.frontend -q update --no-fuzzy-matching --ignore-obsolete --omit-header --width 118 -l ru \
 		-i .state/messages.pot -o orchestration/deliver/locale/ru.po
 
 lock: ## pin versions and hashes from requirements*.in (UPGRADE=1 for the newest; needs uv)
@@ -106,9 +122,19 @@ lock: ## pin versions and hashes from requirements*.in (UPGRADE=1 for the newest
 	done
 
 # Where nothing was installed, no database was started.
-clean: ## remove all that was made here, the embedded database with its data included
+clean: ## remove what was made here, but for the embedded warehouse and its backups (ALL=1, YES=1 unasked)
+	@if [ "$(ALL)" = 1 ] && [ "$(YES)" != 1 ]; then \
+		[ -t 0 ] || { echo "ALL=1 removes the embedded warehouse and its backups: add YES=1 to mean it." >&2; exit 2; }; \
+		echo "This removes the embedded warehouse (.state) and its backups (out/backup), too:"; \
+		du -sh .state/postgres out/backup 2>/dev/null | sed 's/^/  /'; \
+		printf 'Type yes to go on: '; read -r answer; \
+		[ "$$answer" = yes ] || { echo "Nothing was removed."; exit 2; }; \
+	fi
 	@if [ -x $(BIN)/dbt ]; then $(ELT) db-stop; fi
-	rm -rf .venv .state out logs dbt_project/target dbt_project/logs dbt_project/dbt_packages
+	rm -rf .venv logs dbt_project/target dbt_project/logs dbt_project/dbt_packages $(if $(filter 1,$(ALL)),.state out)
+	@[ ! -d out ] || find out -mindepth 1 -maxdepth 1 ! -name backup -exec rm -rf {} +
+	@[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name postgres ! -name schedule -exec rm -rf {} +
+	@for kept in .state/postgres out/backup; do [ ! -d $$kept ] || echo "kept: $$kept (ALL=1 removes it)"; done
 
 # The virtual environment. `dbt` in it is replaced by one that knows the project's settings.
 $(BIN)/dbt: requirements.txt orchestration/build/dbt.sh

@@ -13,64 +13,25 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
-from urllib.parse import urlsplit
+from datetime import datetime, timezone
 
 import requests
 import urllib3
 
+from ingestion.endpoint import Api, Patience
 from ingestion.errors import ApiError, CancelledError
 from ingestion.faults import Fault, of_exception, of_status, timed_out
 from ingestion.records import BrokenBodyError, Records, split
 from ingestion.redaction import Redactor
 from ingestion.windows import Window, format_instant, halves
 
+__all__ = ["Answer", "Api", "GraderApi", "Patience"]
+
 log = logging.getLogger(__name__)
 # urllib3 writes every request's address, and with it the key, at DEBUG.
 logging.getLogger("urllib3.connectionpool").addFilter(lambda record: record.levelno > logging.DEBUG)
 
 _CHUNK = 1 << 16
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long and how often to try; seconds, unless named otherwise.
-
-    `request` bounds one request up to its last byte, however slowly that drips; `stalled` bounds the
-    tries of a window, halved or not, without any part of it being answered.
-    """
-
-    connect: float = 10
-    read: float = 90
-    request: float = 600
-    stalled: float = 900
-    tries: int = 5
-    tries_on_timeout: int = 2
-    tries_when_halved: int = 2
-    backoff: float = 1
-    backoff_most: float = 30
-    retry_after_most: float = 60
-    # In the CSV a record can take six times its bytes, and COPY reads lines of up to 1 GiB.
-    body_most: int = 128 * 1024 * 1024
-    shortest: timedelta = timedelta(hours=1)
-
-
-@dataclass(frozen=True)
-class Api:
-    """Where the API is, and who asks. `client_key` is a secret."""
-
-    url: str
-    client: str
-    client_key: str = field(repr=False)
-    patience: Patience = Patience()
-
-    @property
-    def label(self) -> str:
-        """The address as people name it: no account, no query."""
-        parts = urlsplit(self.url)
-        host = parts.hostname or ""
-        port = f":{parts.port}" if parts.port else ""
-        return Redactor([self.client_key])(f"{parts.scheme}://{host}{port}{parts.path}")
 
 
 @dataclass(frozen=True)
@@ -141,6 +102,8 @@ class GraderApi:
                 work.advanced = time.monotonic()
                 return
             except Fault as fault:
+                # Who gave up is not to be told of what broke by that.
+                work.sleep(0)
                 most = min(tries, self.api.patience.tries_on_timeout) if fault.timed_out else tries
                 if not fault.retry or number >= most or self._is_stalled(work):
                     raise

@@ -1,4 +1,8 @@
-"""The entry point: reads settings, sets up logging, runs a command, returns an exit code."""
+"""The entry point: reads settings, sets up logging, runs a command, returns an exit code.
+
+What the commands need is imported when one begins: it takes half a second, and whoever typed the
+command should see at once that it was heard.
+"""
 
 import argparse
 import ctypes
@@ -6,26 +10,16 @@ import logging
 import multiprocessing
 import os
 import sys
+import uuid
 from pathlib import Path
 
 from ingestion.errors import IngestionError
-from ingestion.warehouse import Warehouse
 from ingestion.windows import Window
-from orchestration import history, lock, wiring
-from orchestration.commands import arguments, local, screen
-from orchestration.commands import history as history_command
-from orchestration.commands.check import check
-from orchestration.commands.forget import forget
-from orchestration.commands.metrics import metrics
-from orchestration.commands.query import query
-from orchestration.commands.report import report
-from orchestration.commands.roles import roles
-from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, EXIT_SUSPECT_DAY, GraderError, LockedError
+from orchestration.commands import arguments
+from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED, GraderError
+from orchestration.interrupt import NOT_BEGUN, in_order
 from orchestration.logs import Tail, configure
-from orchestration.patience import Patience
-from orchestration.ping import ping
-from orchestration.run import Run, mail_without_run
-from orchestration.settings import SECRETS, Settings, ping_url_alone, read_settings
+from orchestration.settings import SECRETS, Settings, ping_url_alone, read_settings, shown_path
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +30,8 @@ WITH_DBT = ("run", "build", "metrics", "query", "docs", "lineage")
 def main(argv: list[str]) -> int:
     """Run one command; returns the exit code. A closed output ends it quietly."""
     try:
-        code = _command(argv)
+        with in_order():
+            code = _command(argv)
         sys.stdout.flush()
     except BrokenPipeError:
         # What is still in the buffer has to go somewhere when Python ends.
@@ -50,26 +45,43 @@ def _command(argv: list[str]) -> int:
     os.umask(0o077)
     _use_one_heap()
     options = arguments.parse(argv)
-    is_pipeline = options.command in PIPELINE
+    is_preview = "dry_run" in options and options.dry_run
+    is_pipeline = options.command in PIPELINE and not is_preview
+    run_id = uuid.uuid4().hex[:12] if is_pipeline else ""
     try:
         settings = read_settings()
-        _hide_secrets_from_children(with_dbt=options.command in WITH_DBT)
-        window = arguments.window_of(options) if "start" in options else None
-        log = configure(settings.log_dir, settings.log_retention_days, settings.secrets, is_pipeline)
+        window = arguments.window_of(options, settings.report_timezone) if "start" in options else None
+        tail, log_file = configure(
+            settings.log_dir,
+            settings.log_retention_days,
+            settings.secrets,
+            run_id or options.command,
+            stages=is_pipeline,
+            verbose=settings.verbose,
+        )
     except GraderError as error:
         if options.command == "run":
+            from orchestration.ping import ping
+
             ping(ping_url_alone(), "failure")
         print(error, file=sys.stderr)
         return error.exit_code
+    if is_pipeline and sys.stderr.isatty():
+        print(f"{options.command} {run_id} begins; its log is {shown_path(log_file)}", file=sys.stderr)
+    for warning in settings.warnings:
+        logger.warning("%s", warning)
     try:
+        _hide_secrets_from_children(with_dbt=options.command in WITH_DBT)
         if is_pipeline:
-            return _pipeline(options, settings, window, *log)
-        return _other(options, settings, window)
+            from orchestration.commands.pipeline import pipeline
+
+            return pipeline(options, settings, window, tail, log_file, run_id)
+        return _other(options, settings, window, tail, log_file)
     except (GraderError, IngestionError) as error:
         logger.error("%s", error)
         return error.exit_code if isinstance(error, GraderError) else EXIT_STAGE_FAILED
     except KeyboardInterrupt:
-        logger.error("%s: interrupted; the next run does what is missing", options.command)
+        logger.warning("%s interrupted.%s", options.command, f" {NOT_BEGUN}" if is_pipeline else "")
         return EXIT_STAGE_FAILED
     except Exception as error:
         if isinstance(error, BrokenPipeError) and not is_pipeline:
@@ -97,105 +109,82 @@ def _hide_secrets_from_children(with_dbt: bool) -> None:
         multiprocessing.get_context("spawn").Lock()
 
 
-def _pipeline(
-    options: argparse.Namespace, settings: Settings, window: Window | None, tail: Tail, log_file: Path
-) -> int:
-    """Run a command that changes the warehouse or delivers; whoever watches runs is told of `run`."""
-    watched = settings.ping_url if options.command == "run" else None
-    code = EXIT_STAGE_FAILED
-    ping(watched, "start")
-    try:
-        code = _locked(options, settings, window, tail, log_file)
-    except LockedError as error:
-        code = error.exit_code
-        raise
-    finally:
-        ping(watched, "success" if code in (EXIT_DONE, EXIT_SUSPECT_DAY) else "failure")
-    return code
-
-
-def _locked(options: argparse.Namespace, settings: Settings, window: Window | None, tail: Tail, log_file: Path) -> int:
-    patience = Patience(settings.retry_for)
-    try:
-        warehouse, locked = _begin(options, settings, patience)
-    except (GraderError, IngestionError) as error:
-        # A nightly run that nobody watches would just be missing.
-        if options.command == "run" and settings.send_mail and not sys.stderr.isatty():
-            mail_without_run(settings, options.command, error, tail, log_file)
-        raise
-    with locked, screen.ingest_progress() as show_progress:
-        run = Run(
-            settings,
-            warehouse,
-            options.command,
-            tail,
-            log_file,
-            locked.check,
-            show_progress,
-            locked.renew,
-            patience,
-        )
-        with history.noted(warehouse, run.summary) as ended:
-            code = ended.exit_code = _act(run, options, window)
-    screen.show_summary(run.summary, run.words)
-    return code
-
-
-def _begin(options: argparse.Namespace, settings: Settings, patience: Patience) -> tuple[Warehouse, lock.PipelineLock]:
-    """The warehouse and its lock, taken; an outage is waited out."""
-    while True:
-        try:
-            warehouse = wiring.open_warehouse(settings)
-            locked = lock.PipelineLock(warehouse, options.command, options.wait).take()
-        except (GraderError, IngestionError) as error:
-            if not patience.wait(options.command, error):
-                raise
-        else:
-            patience.reset()
-            return warehouse, locked
-
-
-def _act(run: Run, options: argparse.Namespace, window: Window | None) -> int:
+def _other(options: argparse.Namespace, settings: Settings, window: Window | None, tail: Tail, log_file: Path) -> int:
     match options.command:
-        case "run":
-            return run.everything(window)
-        case "ingest":
-            run.ingest(window)
-            return EXIT_DONE
-        case "build":
-            run.build(options.full_refresh)
-            return run.exit_code
-    return run.deliver()
+        case "deliver":
+            from orchestration.commands.pipeline import preview
 
-
-def _other(options: argparse.Namespace, settings: Settings, window: Window | None) -> int:
-    match options.command:
+            return preview(settings, tail, log_file)
         case "check":
-            return check(settings)
+            from orchestration.commands.check import check
+
+            return check(settings, options.send)
+        case "query":
+            from orchestration.commands.query import query
+
+            return query(settings, [argument for argument in options.arguments if argument != "--"])
+        case "roles":
+            from orchestration import wiring
+            from orchestration.commands.roles import roles
+
+            return roles(wiring.open_warehouse(settings), options.apply)
+        case "metrics":
+            from orchestration.commands.metrics import metrics, metrics_by
+
+            assert window is not None, "`metrics` needs a window"
+            if options.by:
+                return metrics_by(settings, window, options.by, options.json)
+            found = metrics(settings, window, options.json)
+            if not options.sheet:
+                return EXIT_DONE
+            from orchestration.commands.pipeline import keep_period
+
+            return keep_period(settings, window, found, tail, log_file)
+        case "forget":
+            from orchestration.commands.forget import forget
+
+            return forget(settings, options.user_id, options.yes, options.wait)
+        case "report":
+            from orchestration.commands.report import report
+
+            return report(settings, options.open)
+        case "history":
+            from orchestration.commands.history import history
+
+            return history(settings, options.json)
+        case "status":
+            from orchestration.commands.history import status
+
+            return status(settings, options.json)
+    from orchestration.commands import local
+
+    match options.command:
         case "db":
             return local.start_database(settings)
         case "db-stop":
             return local.stop_database(settings)
         case "psql":
             return local.psql(settings, options.arguments)
-        case "query":
-            return query(settings, [argument for argument in options.arguments if argument != "--"])
-        case "history":
-            return history_command.history(settings, options.json)
-        case "status":
-            return history_command.status(settings, options.json)
-        case "forget":
-            return forget(settings, options.user_id, options.yes, options.wait)
-        case "report":
-            return report(settings, options.open)
+        case "schedule":
+            from orchestration.commands.schedule import schedule
+
+            return schedule(settings, options.at, options.apply)
+        case "unschedule":
+            from orchestration.commands.schedule import unschedule
+
+            return unschedule(settings, options.apply)
+        case "backup":
+            from orchestration.commands.backup import backup
+
+            return backup(settings)
+        case "restore":
+            from orchestration.commands.backup import restore
+
+            return restore(settings, options.file, options.yes)
         case "docs":
             return local.docs(settings, not options.no_serve, options.port)
-        case "lineage":
-            return local.lineage(settings, not options.no_serve, options.port)
-        case "roles":
-            return roles(wiring.open_warehouse(settings), options.apply)
-    assert window is not None, "only `metrics` is left, and it needs a window"
-    return metrics(settings, window, options.json)
+    assert options.command == "lineage"
+    return local.lineage(settings, not options.no_serve, options.port)
 
 
 if __name__ == "__main__":

@@ -91,10 +91,8 @@ def end(warehouse: Warehouse, summary: RunSummary, outcome: str, exit_code: int,
     try:
         with ops.noting(warehouse) as cursor:
             updates = ", ".join(f"{name} = %({name})s" for name in row)
-            cursor.execute(
-                f"update ops.runs set finished_at = now(), {updates} where run_id = %(run_id)s",  # noqa: S608 our own names
-                row | {"run_id": summary.run_id},
-            )
+            update = f"update ops.runs set finished_at = now(), {updates} where run_id = %(run_id)s"  # noqa: S608
+            cursor.execute(update, row | {"run_id": summary.run_id})
             if cursor.rowcount:
                 execute_values(cursor, "insert into ops.run_stages values %s", stages) if stages else None
                 execute_values(cursor, "insert into ops.run_tests values %s", [*tests.values()]) if tests else None

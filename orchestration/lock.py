@@ -135,7 +135,7 @@ def _acquire(cursor: Cursor, warehouse: Warehouse, name: str, wait: bool) -> Non
                 f"Another run is at work on {warehouse.label}: {_holder(cursor)}. Wait for it, or use --wait."
             )
         if not announced:
-            logger.info("waiting for another run: %s", _holder(cursor))
+            logger.warning("waiting for another run: %s", _holder(cursor))
             announced = True
         time.sleep(POLL_SECONDS)
 

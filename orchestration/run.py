@@ -10,13 +10,13 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ingestion import raw
 from ingestion.api import GraderApi
@@ -27,10 +27,13 @@ from ingestion.windows import Window, plan
 from orchestration import wiring
 from orchestration.build import receipts, retention
 from orchestration.build.dbt import TEAM, Build, Dbt
-from orchestration.deliver import record, verdict
+from orchestration.commands.metrics import period_metrics
+from orchestration.deliver import periods, record, verdict
+from orchestration.deliver.columns import LEARNERS, PERIODS
 from orchestration.deliver.figures import Figures, read_figures
 from orchestration.deliver.mail.message import compose
-from orchestration.deliver.sheet.tables import build_tables
+from orchestration.deliver.sheet.contents import Change
+from orchestration.deliver.sheet.tables import Tables, build_tables
 from orchestration.deliver.words import Words, counted
 from orchestration.errors import (
     EXIT_DELIVERY_FAILED,
@@ -43,7 +46,7 @@ from orchestration.errors import (
 from orchestration.logs import Tail
 from orchestration.patience import Patience
 from orchestration.settings import Settings
-from orchestration.summary import Delivery, RunSummary, Stage
+from orchestration.summary import Delivery, RunSummary, Stage, Step
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +69,8 @@ def describe(error: BaseException) -> str:
     """An error for people: our own message, or only the kind (the log has the rest)."""
     if is_expected(error):
         return str(error)
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
     return f"unexpected {type(error).__name__}; the log has its traceback"
 
 
@@ -82,7 +87,7 @@ class Run:
 
     `check_lock` raises StageError when other runs are no longer kept away; it is called before each
     stage and each load. `renew_lock` keeps them away again after an outage, which `patience` waits
-    out. `show_progress` gets an ingest's progress; `tail` holds the log's last
+    out. `show_progress` gets each step of a stage and None at its end; `tail` holds the log's last
     lines for the mail about a failure.
     """
 
@@ -92,15 +97,16 @@ class Run:
     tail: Tail
     log_file: Path
     check_lock: Callable[[], None]
-    show_progress: Callable[[Progress], None] = lambda _: None
+    show_progress: Callable[[Step | None], None] = lambda _: None
     renew_lock: Callable[[], None] = lambda: None
     patience: Patience = field(default_factory=lambda: Patience(timedelta(0)))
     now: Callable[[], datetime] = partial(datetime.now, timezone.utc)
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
     summary: RunSummary = field(init=False)
 
     def __post_init__(self) -> None:
         self.summary = RunSummary(
-            run_id=uuid.uuid4().hex[:12],
+            run_id=self.run_id,
             command=self.command,
             started_at=self.now(),
             demo=self.settings.api is None,
@@ -120,7 +126,7 @@ class Run:
                 logger.exception("unexpected error")
             self._report_failure(error)
             return EXIT_STAGE_FAILED
-        return self.deliver()
+        return self.deliver(window)
 
     def _patiently(self, name: str, act: Callable[[], T]) -> T:
         """What a stage returns, once the parties it needs are there; raises its error when patience ends."""
@@ -156,7 +162,7 @@ class Run:
                     windows,
                     work_dir,
                     self.now,
-                    self.show_progress,
+                    self._show_ingest,
                     check=self.check_lock,
                 )
             records, slices = counted(report.fetched, "record"), counted(report.slices_loaded, "slice")
@@ -165,6 +171,11 @@ class Run:
             if report.repaired or report.kept_as_text:
                 words.append(f"{report.repaired:,} repaired, {report.kept_as_text:,} kept as text")
         return report
+
+    def _show_ingest(self, progress: Progress) -> None:
+        self.summary.records_loaded = progress.records_loaded
+        text = f"{counted(progress.records_fetched, 'record')} fetched, {progress.records_loaded:,} loaded"
+        self.show_progress(Step("ingest", text, progress.slices_fetched, progress.slices))
 
     def _due(self) -> list[Window]:
         settings, now = self.settings, self.now()
@@ -186,7 +197,7 @@ class Run:
                     f"Nothing was ever loaded into {self.warehouse.label}: there is nothing to build. "
                     "Run `make ingest` (or `make run`) first."
                 )
-            build = self.dbt.build(full_refresh, before_publishing=self.check_lock)
+            build = self.dbt.build(full_refresh, self.check_lock, self.show_progress)
             tests = self.summary.tests = build.tests
             words.append(
                 f"{build.models} models, {tests.passed} tests passed, {tests.warned} warned, "
@@ -220,9 +231,14 @@ class Run:
         tests = build.tests
         self.summary.tests = replace(tests, warned=tests.warned + len(failed), results=(*tests.results, *failed))
 
-    def deliver(self) -> int:
-        """Spreadsheet, report and mail from the marts; returns the exit code. Raises StageError."""
+    def deliver(self, window: Window | None = None) -> int:
+        """Spreadsheet, report and mail from the marts; returns the exit code. Raises StageError.
+
+        The metrics of `window` are kept for the spreadsheet first.
+        """
         with self._stage("deliver") as words:
+            if window is not None:
+                self._keep_period(window)
             figures = self._figures()
             if figures is not None:
                 self.summary.verdict = figures.verdict
@@ -231,6 +247,23 @@ class Run:
             self._deliver_mail(figures)
             words.append("; ".join(f"{d.name}: {d.detail if d.ok else 'FAILED'}" for d in self.summary.deliveries))
         return self.exit_code
+
+    def deliver_period(self, window: Window, metrics: Mapping[str, Any]) -> int:
+        """Keep the metrics of a window and deliver the spreadsheet alone; returns the exit code."""
+        self.check_lock()
+        self._keep_period(window, metrics)
+        figures = self._figures()
+        if figures is not None:
+            self.summary.verdict = figures.verdict
+            self._deliver_sheet(figures)
+        return EXIT_DELIVERY_FAILED if self.summary.undelivered else EXIT_DONE
+
+    def preview(self) -> tuple[str, list[Change]]:
+        """Where the spreadsheet is, and what `deliver` would change in it. Raises WarehouseError, DeliveryError."""
+        figures = read_figures(self.warehouse, self.settings.report_timezone, self.settings.share_learners)
+        self.summary.verdict = figures.verdict
+        sender = wiring.table_sender(self.settings)
+        return sender.target, sender.preview(self._tables(figures))
 
     @property
     def exit_code(self) -> int:
@@ -259,12 +292,34 @@ class Run:
     def _read_figures(self) -> Figures:
         return read_figures(self.warehouse, self.settings.report_timezone, self.settings.share_learners)
 
+    def _keep_period(self, window: Window, metrics: Mapping[str, Any] | None = None) -> None:
+        """Store a window's metrics; a failure is that of a delivery."""
+        problem = ""
+        try:
+            periods.keep_period(self.warehouse, window, metrics or period_metrics(self.dbt, self.warehouse, window))
+        except Exception as error:
+            if not is_expected(error):
+                logger.exception("unexpected error")
+            problem = describe(error)
+        if problem:
+            self._note(Delivery(PERIODS.title, False, self.warehouse.label, problem))
+
+    def _tables(self, figures: Figures) -> Tables:
+        docs = wiring.links(self.settings).docs or "make docs"
+        share = self.settings.share_learners and not figures.learners_problem
+        return build_tables(figures, self.summary, docs, self.words, share)
+
     def _deliver_sheet(self, figures: Figures) -> None:
         sender = wiring.table_sender(self.settings)
-        docs = wiring.links(self.settings).docs or "make docs"
-        self._attempt(
-            sender.name, sender.target, lambda: sender.deliver(build_tables(figures, self.summary, docs, self.words))
-        )
+
+        def deliver() -> Delivery:
+            done = sender.deliver(self._tables(figures))
+            if not figures.learners_problem:
+                return done
+            problem = self.words.text(figures.learners_problem)
+            return replace(done, ok=False, detail=f"{done.detail}; {self.words.text(LEARNERS.title)}: {problem}")
+
+        self._attempt(sender.name, sender.target, deliver)
 
     def _deliver_report(self, figures: Figures) -> None:
         file, links = wiring.report_file(self.settings), wiring.links(self.settings)
@@ -306,6 +361,7 @@ class Run:
 
     def _attempt(self, name: str, target: str, act: Callable[[], Delivery]) -> None:
         """Note what came of a delivery; whatever it fails for does not stop the next one."""
+        self.show_progress(Step("deliver", name, len(self.summary.deliveries)))
         try:
             delivery = act()
         except Exception as error:
@@ -324,6 +380,7 @@ class Run:
         """Log and time a stage; the block appends what it did in words."""
         words: list[str] = []
         logger.info("%s: started", name)
+        self.show_progress(Step(name))
         started = time.monotonic()
         try:
             self.check_lock()
@@ -332,18 +389,24 @@ class Run:
             seconds = time.monotonic() - started
             reason = describe(error)
             self.summary.stages.append(Stage(name, "failed", seconds, reason))
-            logger.error("%s: failed after %.2f s: %s", name, seconds, reason)
+            # What an interruption leaves is said by the command.
+            level = logging.INFO if isinstance(error, KeyboardInterrupt) else logging.ERROR
+            logger.log(level, "%s: failed after %.2f s: %s", name, seconds, reason)
             raise
+        finally:
+            self.show_progress(None)
         seconds = time.monotonic() - started
         detail = ", ".join(words)
         self.summary.stages.append(Stage(name, "done", seconds, detail))
         logger.info("%s: ended after %.2f s: %s", name, seconds, detail)
 
 
-def mail_without_run(settings: Settings, command: str, error: Exception, tail: Tail, log_file: Path) -> RunSummary:
-    """Mail about a run that could not even start; returns what there is to tell of it."""
+def mail_without_run(
+    settings: Settings, command: str, run_id: str, error: Exception, tail: Tail, log_file: Path
+) -> None:
+    """Mail about a run that could not even start."""
     now = datetime.now(timezone.utc)
-    summary = RunSummary(uuid.uuid4().hex[:12], command, now, settings.api is None, str(log_file), now)
+    summary = RunSummary(run_id, command, now, settings.api is None, str(log_file), now)
     summary.failure, summary.log_tail = describe(error), tuple(tail.lines)
     words, sender = Words(settings.report_language), wiring.message_sender(settings)
     try:
@@ -357,9 +420,8 @@ def mail_without_run(settings: Settings, command: str, error: Exception, tail: T
         )
         if mails.alert is not None:
             sender.send(mails.alert, settings.alert_to)
-        summary.deliveries.append(sender.send(mails.main))
+        sender.send(mails.main)
     except Exception as problem:
         if not is_expected(problem):
             logger.exception("unexpected error")
         logger.error("the mail about it was not sent: %s", describe(problem))
-    return summary

@@ -9,11 +9,13 @@ import json
 import math
 import os
 import re
+import stat
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import MAXYEAR, date, timedelta
+from difflib import get_close_matches
 from email.utils import formataddr, parseaddr
 from pathlib import Path
 from typing import Literal, TypeVar, cast
@@ -22,7 +24,7 @@ from zoneinfo import ZoneInfo
 
 from dotenv.parser import parse_stream
 
-from ingestion.api import Api
+from ingestion.endpoint import Api
 from ingestion.warehouse import Warehouse
 from orchestration.errors import SettingsError
 
@@ -42,7 +44,7 @@ LOGIN = ("SMTP_USER", "SMTP_PASSWORD")
 PLACES = ("LOG_DIR", "LOG_RETENTION_DAYS", "OUT_DIR", "STATE_DIR")
 REPORTS = ("REPORT_TIMEZONE", "REPORT_LANGUAGE", "ALERT_TO", "ATTACH_REPORT", "SHARE_LEARNERS", "MAIL")
 NIGHTS = ("RETRY_FOR", "PING_URL", "RETAIN_RAW_DAYS")
-NAMES = (*API, "START_DATE", "LOOKBACK_HOURS", *POSTGRES, *GOOGLE, *MAIL, *REPORTS, *NIGHTS, *PLACES)
+NAMES = (*API, "START_DATE", "LOOKBACK_HOURS", *POSTGRES, *GOOGLE, *MAIL, *REPORTS, *NIGHTS, "VERBOSE", *PLACES)
 
 # Taken as they are, white space included.
 SECRETS = ("API_CLIENT_KEY", "POSTGRES_PASSWORD", "SMTP_PASSWORD", "PING_URL")
@@ -116,10 +118,13 @@ class Settings:
     retry_for: timedelta
     ping_url: str | None = field(repr=False)
     retain_raw_days: int | None
+    verbose: bool
     log_dir: Path
     log_retention_days: int
     out_dir: Path
     state_dir: Path
+    warnings: tuple[str, ...] = ()
+    """What is odd about `.env`, though it can be used."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -141,13 +146,50 @@ def read_settings(environment: Mapping[str, str] | None = None, env_file: Path =
     Raises SettingsError with one line for each variable that can't be used, without secrets' values.
     """
     given = os.environ if environment is None else environment
-    values = _read_env_file(env_file) | {name: value for name, value in given.items() if value.strip()}
+    in_file = _read_env_file(env_file)
+    values = in_file | {name: value for name, value in given.items() if value.strip()}
     reader = _Reader({name: values[name] for name in NAMES if values.get(name, "").strip()})
     settings = reader.settings()
+    misspelt = _misspelt(in_file, env_file)
     if reader.problems:
-        lines = "".join(f"\n  {problem}" for problem in reader.problems)
+        lines = "".join(f"\n  {problem}" for problem in [*reader.problems, *misspelt])
         raise SettingsError(f"The settings cannot be used:{lines}")
-    return settings
+    return replace(settings, warnings=(*misspelt, *_readable_by_others(in_file, env_file)))
+
+
+def shown_path(path: Path | str) -> str:
+    """A path as people like to read and copy it: from where they are, when it is below that."""
+    try:
+        return str(Path(path).relative_to(Path.cwd()))
+    except (ValueError, OSError):
+        return str(path)
+
+
+def _misspelt(names: Iterable[str], file: Path) -> list[str]:
+    """A line for each name in the file that looks like one of ours and is none; others may be anybody's."""
+    prefixes = {name.partition("_")[0] for name in NAMES if "_" in name}
+    found = []
+    for name in names:
+        if name in NAMES or not name:
+            continue
+        near = get_close_matches(name.upper(), NAMES, n=1, cutoff=0.8)
+        if not near and "_" in name and name.upper().partition("_")[0] in prefixes:
+            near = get_close_matches(name.upper(), NAMES, n=1, cutoff=0)
+        if near:
+            found.append(f"{file.name}: {name} is no setting and has no effect; is {near[0]} meant?")
+    return found
+
+
+def _readable_by_others(values: Mapping[str, str], file: Path) -> list[str]:
+    """A warning when other accounts can read the secrets in the file."""
+    held = [name for name in SECRETS if values.get(name, "").strip()]
+    try:
+        mode = stat.S_IMODE(file.stat().st_mode) if held else 0
+    except OSError:
+        return []
+    if not mode & (stat.S_IRGRP | stat.S_IROTH):
+        return []
+    return [f"{file.name} holds {', '.join(held)} and other accounts can read it (mode {mode:04o}): chmod 600 {file}"]
 
 
 def ping_url_alone() -> str | None:
@@ -211,6 +253,8 @@ class _Reader:
             retry_for=self.read("RETRY_FOR", _duration, "0" if sys.stderr.isatty() else "2h"),
             ping_url=self.read("PING_URL", _ping_url),
             retain_raw_days=self.read("RETAIN_RAW_DAYS", _whole_number, "", 1, 36_500),
+            # Other programs have a variable of that name, with values of their own.
+            verbose=self.values.get("VERBOSE") == "1",
             log_dir=self.read("LOG_DIR", _folder, "logs"),
             log_retention_days=self.read("LOG_RETENTION_DAYS", _whole_number, "3", 0, 36_500),
             out_dir=self.read("OUT_DIR", _folder, "out"),

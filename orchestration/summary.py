@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Literal
 
+MANY_REJECTED = 0.05
+"""The share of a run's records from which on rejections are worth a look, whatever is usual."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -13,6 +16,16 @@ class Stage:
     outcome: Literal["done", "failed"]
     seconds: float
     detail: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a stage has come: `done` of `total` parts (None: not known), and what it is at, in words."""
+
+    stage: str
+    text: str = ""
+    done: int = 0
+    total: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +126,8 @@ class RunSummary:
     log_file: str
     finished_at: datetime | None = None
     stages: list[Stage] = field(default_factory=list)
+    records_loaded: int = 0
+    """So far, in complete loads of this run."""
     loads: LoadCounts | None = None
     tests: TestCounts | None = None
     verdict: DayVerdict | None = None
@@ -136,6 +151,13 @@ class RunSummary:
         if self.undelivered:
             return "delivery failed"
         return "suspect day" if self.verdict and self.verdict.is_suspect else "done"
+
+    @property
+    def unusual_rejections(self) -> bool:
+        """Whether this run's records were rejected more often than is usual, or so many that it matters anyway."""
+        judged = self.verdict.out_of_band if self.verdict else ()
+        share = self.loads.rejected / self.loads.fetched if self.loads and self.loads.fetched else 0
+        return share >= MANY_REJECTED or any(figure.metric == "rejected_share" for figure in judged)
 
     @property
     def failed_stage(self) -> str | None:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ingestion.api import Api
+from ingestion.endpoint import Api
 from ingestion.warehouse import Warehouse
 from orchestration.deliver import Links
 from orchestration.errors import StageError

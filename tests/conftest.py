@@ -37,6 +37,7 @@ _SETTINGS = {
     "RETRY_FOR",
     "PING_URL",
     "RETAIN_RAW_DAYS",
+    "VERBOSE",
     "LOG_DIR",
     "LOG_RETENTION_DAYS",
     "OUT_DIR",

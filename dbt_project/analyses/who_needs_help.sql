@@ -1,15 +1,17 @@
 -- Who needs help now, and on what?
 -- Read: one row for each learner and task they are stuck on, the longest worked on first. Holds personal
 -- data: it reads the schema `learners`.
-with stuck as (
+with as_of as (
 
-    select learner_tasks.*
+    select * from {{ ref('as_of') }}
 
-    from {{ ref('learner_tasks') }} as learner_tasks
+),
 
-    cross join {{ ref('as_of') }} as as_of
+stuck as (
 
-    where {{ is_stuck('as_of.as_of_day') }}
+    select * from {{ ref('learner_tasks') }}
+
+    where {{ is_stuck() }}
 
 )
 

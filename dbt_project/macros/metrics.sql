@@ -129,17 +129,8 @@
 
 
 {#
-  Over pairs (rows of learner_tasks) that began while we looked: the share whose first graded submit
-  is correct.
-#}
-{% macro first_submit_success() -%}
-    avg(first_graded_correct::int) filter (where not is_left_censored)
-{%- endmacro %}
-
-
-{#
-  Over the same pairs, for the 1st to the `most`th graded submit: of those that came as far without a
-  correct one, the share that is correct then.
+  Over pairs (rows of learner_tasks) that began while we looked, for the 1st to the `most`th graded
+  submit: of those that came as far without a correct one, the share that is correct then.
 #}
 {% macro success_by_attempt(most) -%}
     array[

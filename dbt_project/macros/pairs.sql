@@ -35,23 +35,20 @@
 
 
 {#
-  Whether a pair (columns of learner_tasks) makes its learner stuck on `as_of_day`: much work of late
-  and no correct submit.
+  Whether a pair (columns of learner_tasks) has an attempt on one of the last `days` days up to the
+  last full one, or later. `as_of` is a CTE; the instant is looked up once, not for each pair.
 #}
-{% macro is_stuck(as_of_day) -%}
-    (
-        status = 'unsolved'
-        and (graded_submits >= 10 or active_seconds >= 1800)
-        and {{ report_date('last_attempt_at') }} >= {{ as_of_day }} - 13
-    )
+{% macro is_recent(days, as_of='as_of') -%}
+    last_attempt_at >= (select {{ day_begins('(as_of_day - ' ~ (days - 1) ~ ')') }} from {{ as_of }})
 {%- endmacro %}
 
 
-{# The hours lost (see learner_tasks) on pairs with an attempt in the four weeks up to `as_of_day`, or later. #}
-{% macro hours_lost_28d(as_of_day) -%}
-    coalesce(sum(lost_seconds) filter (
-        where {{ report_date('last_attempt_at') }} >= {{ as_of_day }} - 27
-    ), 0) / 3600
+{#
+  Whether a pair (columns of learner_tasks) makes its learner stuck on the last full day: much work
+  of late and no correct submit.
+#}
+{% macro is_stuck() -%}
+    (status = 'unsolved' and (graded_submits >= 10 or active_seconds >= 1800) and {{ is_recent(14) }})
 {%- endmacro %}
 
 
@@ -90,6 +87,26 @@
             end
         from (select string_to_array(split_part(split_part({{ url }}, '?', 1), '#', 1), '/') as parts) as address
     )
+{%- endmacro %}
+
+
+{#
+  Every attempt of `attempts` with the address of its task. There are few addresses, and each is taken
+  apart once.
+#}
+{% macro attempts_with_lms_url(attempts) -%}
+    select
+        {{ attempts }}.*,
+        urls.lms_url
+
+    from {{ attempts }}
+
+    left join (
+        select
+            url,
+            {{ lms_url('url') }} as lms_url
+        from (select distinct lis_outcome_service_url as url from {{ attempts }}) as distinct_urls
+    ) as urls on {{ attempts }}.lis_outcome_service_url = urls.url
 {%- endmacro %}
 
 

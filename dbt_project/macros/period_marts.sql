@@ -1,8 +1,25 @@
 {#
+  Whether we have all of a calendar week or month (`unit`; `column` has its first day): it begins no
+  earlier than what we fetched, and its last day is over. `as_of` is the relation or a CTE.
+#}
+{% macro is_complete(unit, column, as_of) -%}
+    (
+        select
+            {{ day_begins(column) }} >= history_from
+            and ({{ column }} + interval '1 {{ unit }}')::date - 1 <= as_of_day
+        from {{ as_of }}
+    )
+{%- endmacro %}
+
+
+{#
   The metrics of each calendar week or month (`unit`), from the first with an attempt to the last:
-  learners are counted anew for each, never added up. `column` names its first day.
+  learners are counted anew for each, never added up. `column` names its first day. Those before the
+  first changed day stay as they are, unless they have become complete.
 #}
 {% macro calendar_metrics(unit, column) -%}
+{%- set is_outdated = 'is_complete <> ' ~ is_complete(unit, column, ref('as_of')) -%}
+{%- set first_day = first_changed_day(ref('int_learner_course_days'), column, unit, is_outdated) -%}
 with as_of as (
 
     select * from {{ ref('as_of') }}
@@ -15,9 +32,11 @@ activity as (
         user_id,
         {{ first_day_of(unit, 'activity_date') }} as {{ column }},
         {{ sums_of_counts() }},
-        min(min(activity_date)) over (partition by user_id) = min(activity_date) as is_new
+        max(record_no) as record_no
 
     from {{ ref('int_learner_course_days') }}
+
+    where activity_date >= date '{{ first_day }}'
 
     group by user_id, {{ first_day_of(unit, 'activity_date') }}
 
@@ -25,11 +44,7 @@ activity as (
 
 calendar as (
 
-    select
-        generate_series(min({{ column }})::timestamp, max({{ column }}), interval '1 {{ unit }}')::date
-            as {{ column }}
-
-    from activity
+    {{ days_from(first_day, 'activity', column, unit) }}
 
 ),
 
@@ -38,13 +53,27 @@ counts as (
     select
         calendar.{{ column }},
         {{ set_counts() }},
-        count(*) filter (where activity.is_new) as new_users
+        max(activity.record_no) as record_no
 
     from calendar
 
     left join activity on calendar.{{ column }} = activity.{{ column }}
 
     group by calendar.{{ column }}
+
+),
+
+new_users as (
+
+    select
+        {{ first_day_of(unit, 'first_day') }} as {{ column }},
+        count(*) as new_users
+
+    from (select min(first_day) as first_day from {{ ref('int_learner_course_totals') }} group by user_id) as learners
+
+    where first_day >= date '{{ first_day }}'
+
+    group by {{ first_day_of(unit, 'first_day') }}
 
 ),
 
@@ -56,7 +85,7 @@ first_correct as (
 
     from {{ ref('learner_tasks') }}
 
-    where first_correct_date is not null
+    where first_correct_date >= date '{{ first_day }}'
 
     group by {{ first_day_of(unit, 'first_correct_date') }}
 
@@ -66,14 +95,14 @@ select
     counts.{{ column }},
     {{ set_metrics('counts') }},
     first_correct.avg_attempts_to_first_correct,
-    counts.new_users,
+    coalesce(new_users.new_users, 0) as new_users,
     counts.graded_submits,
-    {{ day_begins('counts.' ~ column) }} >= as_of.history_from
-    and (counts.{{ column }} + interval '1 {{ unit }}')::date - 1 <= as_of.as_of_day as is_complete
+    {{ is_complete(unit, 'counts.' ~ column, 'as_of') }} as is_complete,
+    counts.record_no
 
 from counts
 
-cross join as_of
+left join new_users on counts.{{ column }} = new_users.{{ column }}
 
 left join first_correct on counts.{{ column }} = first_correct.{{ column }}
 {%- endmacro %}
@@ -81,9 +110,10 @@ left join first_correct on counts.{{ column }} = first_correct.{{ column }}
 
 {#
   The metrics of each course and calendar day or week (`unit`) with an attempt; a learner is new where
-  the first attempt in that course is. `column` names the first day.
+  the first attempt in that course is. `column` names the first day. From the first changed day on.
 #}
 {% macro course_metrics(unit, column) -%}
+{%- set first_day = first_changed_day(ref('int_learner_course_days'), column, unit) -%}
 with activity as (
 
     select
@@ -91,9 +121,11 @@ with activity as (
         user_id,
         {{ first_day_of(unit, 'activity_date') }} as {{ column }},
         {{ sums_of_counts() }},
-        min(min(activity_date)) over (partition by course_key, user_id) = min(activity_date) as is_new
+        max(record_no) as record_no
 
     from {{ ref('int_learner_course_days') }}
+
+    where activity_date >= date '{{ first_day }}'
 
     group by course_key, user_id, {{ first_day_of(unit, 'activity_date') }}
 
@@ -105,11 +137,26 @@ counts as (
         course_key,
         {{ column }},
         {{ set_counts() }},
-        count(*) filter (where is_new) as new_users
+        max(record_no) as record_no
 
     from activity
 
     group by course_key, {{ column }}
+
+),
+
+new_users as (
+
+    select
+        course_key,
+        {{ first_day_of(unit, 'first_day') }} as {{ column }},
+        count(*) as new_users
+
+    from {{ ref('int_learner_course_totals') }}
+
+    where first_day >= date '{{ first_day }}'
+
+    group by course_key, {{ first_day_of(unit, 'first_day') }}
 
 ),
 
@@ -122,7 +169,7 @@ first_correct as (
 
     from {{ ref('learner_tasks') }}
 
-    where first_correct_date is not null
+    where first_correct_date >= date '{{ first_day }}'
 
     group by {{ course('course_key') }}, {{ first_day_of(unit, 'first_correct_date') }}
 
@@ -133,11 +180,16 @@ select
     counts.{{ column }},
     {{ set_metrics('counts') }},
     first_correct.avg_attempts_to_first_correct,
-    counts.new_users,
+    coalesce(new_users.new_users, 0) as new_users,
     counts.graded_submits,
-    counts.unique_users < 5 as is_small
+    counts.unique_users < 5 as is_small,
+    counts.record_no
 
 from counts
+
+left join new_users
+    on counts.course_key = new_users.course_key
+    and counts.{{ column }} = new_users.{{ column }}
 
 left join first_correct
     on counts.course_key = first_correct.course_key

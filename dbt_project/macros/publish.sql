@@ -33,6 +33,19 @@
 {%- endmacro %}
 
 
+{#
+  The instant from which attempts have been fetched (`as_of` is the relation), written out for the
+  same reason. What was left out because it may have begun earlier changes when that instant does.
+#}
+{% macro history_from(as_of) -%}
+    {%- if execute -%}
+        {%- set found = run_query("select coalesce(max(history_from), '-infinity')::text from " ~ as_of) -%}
+        {{ return("timestamptz '" ~ found.columns[0].values()[0] ~ "'") }}
+    {%- endif -%}
+    {{ return("timestamptz '-infinity'") }}
+{%- endmacro %}
+
+
 {# The incremental strategy `publish`. #}
 {% macro get_incremental_publish_sql(arguments) -%}
     {{ return(get_incremental_replace_sql(arguments) if flags.FULL_REFRESH else get_incremental_merge_sql(arguments)) }}

@@ -6,7 +6,20 @@ through the socket as the role `grader` without a password. For root the server 
 """
 
 from embedded.postgres.binaries import psql_binary
+from embedded.postgres.dumps import Contents, Restored, contents, restore_dump, write_dump
 from embedded.postgres.errors import EmbeddedPostgresError
 from embedded.postgres.server import find, password_file, start, stop
 
-__all__ = ["EmbeddedPostgresError", "find", "password_file", "psql_binary", "start", "stop"]
+__all__ = [
+    "Contents",
+    "EmbeddedPostgresError",
+    "Restored",
+    "contents",
+    "find",
+    "password_file",
+    "psql_binary",
+    "restore_dump",
+    "start",
+    "stop",
+    "write_dump",
+]

@@ -50,8 +50,9 @@ def choose(existing_majors: list[int]) -> Installation:
             return installation
     raise EmbeddedPostgresError(
         f"The embedded database was made by PostgreSQL {existing_majors[-1]}, but the programs here are of "
-        f"version {', '.join(str(found.major) for found in installations)}. Install that version again, or "
-        "move the folder `postgres` of STATE_DIR away to begin with an empty database."
+        f"version {', '.join(str(found.major) for found in installations)}. Install that version again, or move "
+        "the folder `postgres` of STATE_DIR away to begin with an empty database, into which `make restore` puts a "
+        "backup (docs/upgrading.md)."
     )
 
 
@@ -62,6 +63,17 @@ def psql_binary() -> Path:
             if candidate.exists():
                 return candidate
     raise EmbeddedPostgresError("No psql here: install PostgreSQL's client programs.")
+
+
+def client_program(name: str, majors: list[int]) -> Path:
+    """A program such as `pg_dump` of the version that serves data of these majors. Raises EmbeddedPostgresError."""
+    installation = choose(majors)
+    program = installation.programs / name
+    if not program.exists():
+        raise EmbeddedPostgresError(
+            f"No {name} in {installation.programs}: install the client programs of PostgreSQL {installation.major}."
+        )
+    return program
 
 
 def usable_by(installation: Installation, account: Account) -> Installation:

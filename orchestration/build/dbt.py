@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -26,8 +27,9 @@ from orchestration.build.one_transaction import Session, one_transaction
 from orchestration.build.retention import Gone, gone_from_raw
 from orchestration.build.samples import keep_failures, sample_rows, stored_failures
 from orchestration.errors import StageError
+from orchestration.interrupt import cancelled_by_interrupt, was_pressed
 from orchestration.settings import ROOT
-from orchestration.summary import TestCounts, TestResult
+from orchestration.summary import Step, TestCounts, TestResult
 
 if TYPE_CHECKING:
     from dbt.artifacts.schemas.run import RunExecutionResult
@@ -121,14 +123,19 @@ class Dbt:
         self._project = PROJECT
         self._unreadable: TestResult | None = None
 
-    def build(self, full_refresh: bool = False, before_publishing: Callable[[], None] = lambda: None) -> Build:
+    def build(
+        self,
+        full_refresh: bool = False,
+        before_publishing: Callable[[], None] = lambda: None,
+        show_progress: Callable[[Step], None] = lambda _: None,
+    ) -> Build:
         """Build and test every model of production, in one transaction; returns what failed.
 
         Others see what was built once every test has passed, everything at once; after a failure
         they keep what they had. Rebuilds from raw when asked to (`full_refresh`), or when the
         marts were built with other rules or another zone. `before_publishing` may raise to stop
-        that. Raises StageError when dbt cannot even start, or the database is lost, or a rebuild would
-        lose what raw no longer has.
+        that; `show_progress` gets each node that begins. Raises StageError when dbt cannot even
+        start, or the database is lost, or a rebuild would lose what raw no longer has.
         """
         try:
             reason = "asked to" if full_refresh else rebuild_reason(self.warehouse, "marts", self.zone)
@@ -145,12 +152,14 @@ class Dbt:
         if reason:
             logger.info("build: rebuilding from raw: %s", reason)
             arguments.append("--full-refresh")
+        show_progress(Step("build", "dbt reads the project"))
         manifest = self._parse_core()
         _refuse_hooks_outside(manifest)
         published = "Nothing was published"
         try:
             with one_transaction(self.warehouse) as session:
-                build = self._build(arguments, manifest, session)
+                with cancelled_by_interrupt(session.interrupt):
+                    build = self._build(arguments, manifest, session, show_progress)
                 failures = stored_failures(session, build.results) if build.failures else []
                 if not build.failures:
                     before_publishing()
@@ -198,9 +207,11 @@ class Dbt:
         self._unreadable = TestResult(TEAM, "warn", 0, problem)
         return manifest
 
-    def _build(self, arguments: list[str], manifest: Any, session: Session) -> Build:
+    def _build(
+        self, arguments: list[str], manifest: Any, session: Session, show_progress: Callable[[Step], None]
+    ) -> Build:
         """Build in the session. Raises StageError when it can't be published though no node failed."""
-        result = self._invoke(arguments, manifest)
+        result = self._invoke(arguments, manifest, partial(_show_node, show_progress))
         if session.closed:
             raise StageError(
                 f"The connection to {self.warehouse.label} was lost during the build. Nothing was published: "
@@ -238,7 +249,7 @@ class Dbt:
             raise StageError(f"dbt could not generate the docs: {_cause(result)}")
         return self.target_path / "static_index.html"
 
-    def _invoke(self, arguments: list[str], manifest: Any = None) -> dbtRunnerResult:
+    def _invoke(self, arguments: list[str], manifest: Any = None, *callbacks: Callable[[Any], None]) -> dbtRunnerResult:
         os.environ.update(self.environment)
         # Importing dbt takes as long as a small build; commands that don't need it shouldn't pay.
         from dbt.cli.main import dbtRunner
@@ -250,7 +261,10 @@ class Dbt:
             *("--log-level", "none", "--log-level-file", "none", "--no-use-colors"),
         ]
         started = time.monotonic()
-        result = dbtRunner(manifest=manifest, callbacks=[_log_event]).invoke([*arguments, *places])
+        result = dbtRunner(manifest=manifest, callbacks=[_log_event, *callbacks]).invoke([*arguments, *places])
+        if was_pressed() or isinstance(result.exception, KeyboardInterrupt):
+            # dbt returns it as its result, or what its own clearing up failed for.
+            raise KeyboardInterrupt
         logger.debug("dbt %s took %.1f s", arguments[0], time.monotonic() - started)
         return result
 
@@ -297,12 +311,19 @@ def _cause(result: dbtRunnerResult) -> str:
 
 
 def _log_event(event: Any) -> None:
-    """Pass on to the log one line for each model and test, and every warning and error."""
+    """Pass on to the log every warning and error, and for who wants details a line for each model and test."""
     name, level, message = event.info.name, event.info.level, event.info.msg.strip()
     if name in ("LogModelResult", "LogTestResult", "LogHookEndLine") and level == "info":
-        logger.info("dbt: %s", message)
-    elif level in ("warn", "error") and message:
+        logger.debug("dbt: %s", message)
+    elif level in ("warn", "error") and message and not was_pressed():
         logger.log(logging.WARNING if level == "warn" else logging.ERROR, "dbt: %s", message)
+
+
+def _show_node(show_progress: Callable[[Step], None], event: Any) -> None:
+    """Show the node that begins."""
+    if event.info.name == "LogStartLine":
+        data = event.data
+        show_progress(Step("build", data.node_info.node_name, data.index - 1, data.total))
 
 
 def _summarise(run: RunExecutionResult, session: Session) -> Build:
@@ -320,8 +341,16 @@ def _summarise(run: RunExecutionResult, session: Session) -> Build:
         if kind == "test" and status in ("warn", "fail", "error"):
             query = None if status == "error" else result.node.compiled_code
             sample = sample_rows(session, query) if query else ()
+            described = _described(result.node)
             notable.append(
-                TestResult(name, status, result.failures or 0, message, sample, _described(result.node))  # type: ignore[arg-type]
+                TestResult(
+                    name,
+                    status,  # type: ignore[arg-type]
+                    result.failures or 0,
+                    message,
+                    sample,
+                    described,
+                )
             )
         if status in ("fail", "error"):
             failures.append(f"{kind} {name}: {message}")

@@ -6,8 +6,10 @@ method that opens a connection is replaced.
 """
 
 import re
+import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psycopg2
@@ -22,6 +24,7 @@ _COMMIT_AT_THE_END = re.compile(
 # What may end a transaction anywhere else; `end` also ends a function's body, and `rollback` goes
 # to savepoints.
 _MAY_END = re.compile(r"\b(?:commit|end|rollback|abort)\b", re.IGNORECASE)
+_CANCEL_EVERY = 0.2
 _NODE = re.compile(r'"node_id": "([^"]+)"')
 
 
@@ -43,6 +46,8 @@ class Cursor(cursor):
         session: Session = self.connection  # type: ignore[assignment]
         if session.lost is not None:
             raise session.lost
+        if session.interrupted.is_set():
+            raise psycopg2.errors.QueryCanceled("the build was interrupted")
         text = query if isinstance(query, str) else str(query)
         if node := _NODE.search(text):
             session.node = node[1]
@@ -72,6 +77,7 @@ class Session(connection):
     """What sent the last statement that named its node."""
 
     def begin(self) -> None:
+        self.interrupted = threading.Event()
         with super().cursor() as own:
             # The session waits while dbt thinks; a server that ends such ones would end the build.
             own.execute("set idle_in_transaction_session_timeout = 0")
@@ -121,6 +127,19 @@ class Session(connection):
 
     def discard(self) -> None:
         super().close()
+
+    def interrupt(self) -> None:
+        """Let no statement begin any more, and cancel the one under way. Another thread may call it."""
+        self.interrupted.set()
+        threading.Thread(target=self._keep_cancelling, daemon=True).start()
+
+    def _keep_cancelling(self) -> None:
+        # Again and again, because a statement may be on its way to the server; dbt's own way to
+        # cancel would wait for it on this very session.
+        while not self.closed:
+            with suppress(psycopg2.Error):
+                self.cancel()
+            time.sleep(_CANCEL_EVERY)
 
 
 @contextmanager

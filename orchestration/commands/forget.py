@@ -20,8 +20,8 @@ What this does not reach:
 - The API still has the records, and a learner who goes on working comes back with new ones. The next run asks
   again for the last {hours:g} hours (LOOKBACK_HOURS). So have the operator of the API erase first; running this
   again is always safe.
-- Backups of the database, its WAL archives and replicas keep the rows as long as they are kept. After a restore,
-  run this again.
+- Backups of the database (`make backup`), its WAL archives and replicas keep the rows as long as they are kept.
+  After a restore, run this again.
 - Days keep the figures they were published with until a build counts them anew; `make build FULL_REFRESH=1` counts
   all without the learner. Weeks, courses and tasks are counted anew by the next build.
 - Spreadsheets: `make deliver` after the next build writes the worksheet `Learners to help`, if it is shared,

@@ -6,6 +6,7 @@ from psycopg2 import sql
 
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
+from orchestration import ops
 from orchestration.errors import EXIT_DONE, StageError
 
 ROLES = ("grader_loader", "grader_transformer", "grader_reporter", "grader_learners")
@@ -14,7 +15,8 @@ TEMPLATE = Path(__file__).with_name("roles.sql")
 
 def roles(warehouse: Warehouse, apply: bool) -> int:
     """Print the SQL for this warehouse's database, or run it with `apply`. Raises StageError."""
-    statement = sql.SQL(TEMPLATE.read_text("utf-8")).format(database=sql.Identifier(warehouse.dbname))
+    template = sql.SQL(TEMPLATE.read_text("utf-8"))
+    statement = template.format(database=sql.Identifier(warehouse.dbname), ops=sql.SQL(ops.DEFINITION))
     try:
         with warehouse.session("grader-elt roles") as cursor:
             text = statement.as_string(cursor)

@@ -33,6 +33,8 @@ create schema if not exists staging;
 create schema if not exists marts;
 create schema if not exists learners;
 
+{ops}
+
 -- The loader makes and writes the tables of `raw` and sees nothing else.
 grant usage, create on schema raw to grader_loader;
 
@@ -48,6 +50,9 @@ grant usage on schema marts to grader_reporter;
 
 -- Who may see single learners reads `learners`.
 grant usage on schema learners to grader_learners;
+
+-- All of them note their work in `ops`.
+grant usage on schema ops to grader_loader, grader_transformer, grader_reporter;
 
 -- What earlier runs have made is handed over. For that, run this as a superuser, or as its owner and a member of
 -- the roles.
@@ -86,6 +91,8 @@ $$;
 grant select on all tables in schema raw to grader_transformer;
 grant select on all tables in schema marts to grader_reporter;
 grant select on all tables in schema learners to grader_learners;
+grant select, insert, update, delete on all tables in schema ops
+to grader_loader, grader_transformer, grader_reporter;
 do $$
 declare
     made record;

@@ -59,11 +59,12 @@ class Answer:
 
 def answer(figures: Figures, summary: RunSummary, words: Words) -> Answer:
     """The answer in the reader's language; a failed run has no new one, and says so."""
-    day, verdict = figures.last_full_day, figures.verdict
+    day = figures.last_full_day
     if summary.outcome == "failed":
         return _failed(figures, summary, words)
-    if day is None or verdict is None:
+    if day is None or not figures.days:
         return _without_figures(figures, summary, words)
+    verdict = figures.verdict or DayVerdict(day.date, "no_history")
     headline = _capital(words.text(HEADLINES[verdict.verdict], day=words.day(day.date)))
     if verdict.verdict in ("normal", "no_history"):
         why = _beside_usual(verdict, words)

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from orchestration.deliver.catalogue import mark
 
-Kind = Literal["count", "share", "decimal", "date", "time", "text", "flag"]
+Kind = Literal["count", "share", "decimal", "plain", "date", "time", "text", "flag"]
+"""What a column's values are; `plain` is a number of any kind, shown as it is."""
 Number = int | float | None
 Row = Mapping[str, Any]
 """A row by column name; numeric as float, times in the report zone."""
@@ -148,8 +149,8 @@ CHANGES = Worksheet(
     columns=(
         Column("activity_date", "date", mark("Day"), width=110),
         Column("metric", "text", mark("Figure"), width=240),
-        Column("old_value", "decimal", mark("Was"), width=110),
-        Column("new_value", "decimal", mark("Is now"), width=110),
+        Column("old_value", "plain", mark("Was"), width=150),
+        Column("new_value", "plain", mark("Is now"), width=150),
         Column("revised_at", "time", mark("Changed at"), width=140),
     ),
 )

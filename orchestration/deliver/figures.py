@@ -12,6 +12,7 @@ from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
 from ingestion.warehouse import Warehouse, exists
+from orchestration.deliver.catalogue import mark
 from orchestration.deliver.columns import DAILY, Number, Row
 from orchestration.deliver.queries import LEARNERS, QUERIES, Query
 from orchestration.deliver.verdict import read_verdict
@@ -32,6 +33,20 @@ COMMENTS = """
     where relation.relnamespace in (to_regnamespace('marts'), to_regnamespace('learners'))
         and col_description(relation.oid, attribute.attnum) is not null
 """
+
+
+# Asking for the relation by its name would fail without the privilege.
+MAY_READ_LEARNERS = """
+    select coalesce(has_schema_privilege(to_regnamespace('learners'), 'usage'), true) and not exists (
+        select from pg_class as relation
+        where relation.relnamespace = to_regnamespace('learners') and relation.relname = 'learner_courses'
+            and not has_table_privilege(relation.oid, 'select')
+    )
+"""
+NO_PRIVILEGE = mark(
+    "this account may not read the schema learners, which SHARE_LEARNERS=1 needs: "
+    "`grant grader_learners` to it (see `make roles`), or unset SHARE_LEARNERS"
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +71,8 @@ class Figures:
     """The marts in one snapshot. `days` oldest first, `receipts` newest first.
 
     `as_of_day` is the last full day, as `marts.as_of` defines it, `verdict` the one on it.
-    `descriptions` are the columns'. What the other rows are is told in `queries`.
+    `descriptions` are the columns'. What the other rows are is told in `queries`. `learners` are empty
+    unless they were asked for; `learners_problem` says why they could not be read then.
     """
 
     zone: ZoneInfo
@@ -80,6 +96,7 @@ class Figures:
     warnings: tuple[Row, ...] = ()
     periods: tuple[Row, ...] = ()
     learners: tuple[Row, ...] = ()
+    learners_problem: str = ""
 
     @property
     def loaded_at(self) -> datetime | None:
@@ -122,13 +139,14 @@ class Figures:
 def read_figures(warehouse: Warehouse, zone: ZoneInfo, with_learners: bool = False) -> Figures:
     """Read everything in one transaction; a mart that does not exist yet counts as empty.
 
-    Single learners are read only `with_learners`. Raises WarehouseError.
+    Single learners are read only `with_learners`, and only by an account that may. Raises WarehouseError.
     """
     columns = sql.SQL(", ").join(map(sql.Identifier, DAILY.names))
     days = sql.SQL("select {} from marts.daily_metrics order by activity_date").format(columns)
-    queries = QUERIES | ({"learners": LEARNERS} if with_learners else {})
     with warehouse.session("grader-elt deliver") as cursor:
         cursor.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        may_see_learners = with_learners and _may_read_learners(cursor)
+        queries = QUERIES | ({"learners": LEARNERS} if may_see_learners else {})
         as_of = _tuples(cursor, "marts.as_of", "select as_of_day from marts.as_of")
         return Figures(
             zone=zone,
@@ -137,8 +155,15 @@ def read_figures(warehouse: Warehouse, zone: ZoneInfo, with_learners: bool = Fal
             as_of_day=as_of[0][0] if as_of else None,
             verdict=read_verdict(cursor),
             descriptions=_descriptions(cursor),
+            learners_problem=NO_PRIVILEGE if with_learners and not may_see_learners else "",
             **{name: tuple(_rows(cursor, query, zone)) for name, query in queries.items()},
         )
+
+
+def _may_read_learners(cursor: Cursor) -> bool:
+    """Whether this account may; so, too, before there is anything to read."""
+    cursor.execute(MAY_READ_LEARNERS)
+    return cursor.fetchall() == [(True,)]
 
 
 def _tuples(cursor: Cursor, relation: str, query: str | sql.Composable) -> list[tuple[Any, ...]]:

@@ -18,7 +18,7 @@ def notices(figures: Figures, summary: RunSummary, words: Words) -> tuple[str, .
     if summary.outcome == "failed":
         found.append(_outdated(figures, summary, words))
     if summary.unusual:
-        found.append(_unusual(summary.unusual, words))
+        found.append(unusual_day(summary.unusual, words))
     last = figures.last_full_day
     if last is not None and not last.values["attempts"]:
         found.append(_no_attempts(figures, last.date, words))
@@ -41,7 +41,8 @@ def _outdated(figures: Figures, summary: RunSummary, words: Words) -> str:
     return one_line(f"{text} {more}")
 
 
-def _unusual(verdict: DayVerdict, words: Words) -> str:
+def unusual_day(verdict: DayVerdict, words: Words) -> str:
+    """What a day is, and why; and what to do about it when it is suspect."""
     text = words.text(
         "{day} is {verdict}: {reasons}.",
         day=words.day(verdict.day),

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from babel import Locale, dates, numbers
 
 from orchestration.deliver.catalogue import catalogue, mark
-from orchestration.deliver.columns import Number, Row, kind_of
+from orchestration.deliver.columns import Column, Number, Row, kind_of
 from orchestration.summary import DayVerdict, MetricVerdict
 
 # The day before the month, in English as in Russian.
@@ -23,14 +23,22 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 def one_line(text: str, limit: int = 1_000) -> str:
-    """`text` on one line without control characters, at most `limit` characters long."""
-    flat = " ".join(_UNPRINTABLE.sub(" ", text).split())
+    """`text` on one line without control characters, at most `limit` characters long.
+
+    Spaces that don't break a line stay: they hold numbers together.
+    """
+    flat = " ".join(part for part in _UNPRINTABLE.sub(" ", text).split(" ") if part)
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
 def counted(number: int, noun: str) -> str:
     """A number with its noun, for the log: `1 load`, `1,234 loads`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def in_every_language(message: str) -> tuple[str, ...]:
+    """A text as each language puts it, English first."""
+    return tuple(catalogue(language).gettext(message) for language in LANGUAGES)
 
 
 class Words:
@@ -50,6 +58,10 @@ class Words:
     def plural(self, one: str, many: str, count: int, **values: object) -> str:
         """The form of a text that fits `count`, which `{count}` in it stands for."""
         return self._catalogue.ngettext(one, many, count).format(count=self.count(count), **values)
+
+    def heading(self, column: Column) -> str:
+        """What stands over a column of a mart: its name in English, which analysts know, else its label."""
+        return column.name if self.language == "en" else self.text(column.label)
 
     def count(self, value: float) -> str:
         """`1,234`."""

@@ -76,6 +76,21 @@ class School(Grader):
         yield self._nights(SECOND_BUILD, LAST_NIGHT + 1)
         yield [self._afterwards()]
 
+    def plain(self, first: int, end: int, *more: Record) -> Answer:
+        """The records of some days as they are, on the morning after, and `more` of other days."""
+        self.now = self._instant(end, 3 * 3600)
+        records = [record for number in range(first, end) for record in self.made[number]]
+        return Answer(self.now, [*map(self._as_sent, records), *more], (self._instant(first, 0), self._instant(end, 0)))
+
+    def made_on(self, number: int) -> Record:
+        """An attempt of some day, with another verdict."""
+        record = next(record for record in self.made[number] if record["is_correct"] is not None)
+        return self._as_sent(record | {"is_correct": 1 - record["is_correct"]})
+
+    def silence(self, first: int, end: int) -> Answer:
+        """An answer without records for some days."""
+        return Answer(self.now + timedelta(minutes=1), [], (self._instant(first, 0), self._instant(end, 0)))
+
     def _nights(self, first: int, end: int) -> list[list[Answer]]:
         """A load each night; some nights it fails, and its day comes after a later one's."""
         loads: list[list[Answer]] = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from tests.dbt_project.compare import assert_as_contracted
 from tests.dbt_project.compare_analytics import assert_analytics
 from tests.dbt_project.grader import Grader
 from tests.dbt_project.oracle import Answer, Oracle
-from tests.dbt_project.school import School
+from tests.dbt_project.school import FIRST_LOADED, LAST_NIGHT, School
 from tests.dbt_project.strategies import EFFORT
 from tests.dbt_project.warehouse import MOSCOW, Models
 
@@ -50,6 +51,41 @@ def test_a_school_equals_the_oracle_and_a_full_refresh(models: Models, seed: int
         _build(models, oracle, full_refresh)
         for name, rows in _marts(models).items():
             assert rows == kept[name], name
+
+
+@pytest.mark.timeout(900)
+def test_nights_equal_the_oracle_one_by_one(models: Models) -> None:
+    """Where nothing is corrected but what a night says: corrections of old days, of which a school has many, let marts
+    be computed from those days on.
+    """
+    school = School(11, MOSCOW, _FIRST_DAYS[0])
+    # The two days after are a Saturday and a Sunday.
+    first = LAST_NIGHT - 11
+    nights = [
+        school.plain(FIRST_LOADED, first),
+        school.plain(first, first + 1),
+        # Days of which nothing has come yet.
+        school.silence(first + 1, first + 3),
+        school.plain(first + 1, first + 4),
+        school.plain(first + 4, first + 5, school.made_on(first - 10)),
+        school.plain(first + 5, first + 6),
+        # History begins earlier than it did, and nothing new came of it.
+        school.silence(FIRST_LOADED - 20, FIRST_LOADED),
+        school.plain(first + 6, first + 7),
+        school.plain(first + 7, first + 8),
+        # Weeks pass.
+        school.silence(first + 8, first + 40),
+    ]
+    # An answer covers no more than the time before it.
+    nights[-1] = replace(nights[-1], fetched_at=nights[-1].fetched_at + timedelta(days=40))
+    oracle = Oracle()
+    for answer in nights:
+        oracle.load(models.load([answer]), [answer])
+        _build(models, oracle)
+    kept = _marts(models)
+    _build(models, oracle, full_refresh=True)
+    for name, rows in _marts(models).items():
+        assert rows == kept[name], name
 
 
 @pytest.mark.parametrize("seed", range(100, 100 + EFFORT))

@@ -15,6 +15,7 @@ from tests.dbt_project.warehouse import Models
 
 FETCHED_AT = datetime(2024, 5, 20, 3, tzinfo=timezone.utc)
 LEARNERS, TASKS, DAYS = 60, 60, 90
+_BEGAN = FETCHED_AT - timedelta(days=400)
 
 
 @pytest.fixture
@@ -55,3 +56,37 @@ def test_a_daily_build_reads_no_old_attempts_again(models: Models, monkeypatch: 
     # By a block range of raw, and by the attempts of the pairs with a new one: both are bounded by what is new.
     assert grew <= {"stg_grader__attempts", "learner_tasks"}, (grew, handled)
     assert len(handled[4]) > 20
+
+
+def test_a_daily_build_counts_no_old_days_again(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
+    handled: dict[int, Counter[str]] = {}
+    # The same learners on the same tasks, active on each of so many days.
+    for days in (60, 240):
+        models.reset()
+        history = [
+            record
+            for day in range(days)
+            for learner in range(LEARNERS)
+            for record in runs(learner, learner % 5, FETCHED_AT - timedelta(days=2 + day), 1)
+        ]
+        models.load([Answer(FETCHED_AT - timedelta(days=1), history, (_BEGAN, FETCHED_AT - timedelta(days=1)))])
+        models.execute("analyze raw.attempts")
+        models.build()
+        yesterday = [next(runs(learner, 0, FETCHED_AT - timedelta(days=1), 1)) for learner in range(LEARNERS)]
+        models.load([Answer(FETCHED_AT, yesterday)])
+        with rows_handled(monkeypatch) as handled[days]:
+            models.build()
+    # By period, from the first changed one on; by week, but for what is kept as it is published.
+    bounded = {
+        "weekly_metrics": 0,
+        "monthly_metrics": 0,
+        "course_daily_metrics": 0,
+        "course_weekly_metrics": 0,
+        "warning_scorecard": 26 * 2 * 6,
+        "cohort_retention": 26 * 12,
+        "learner_courses": 0,
+        "tasks": 0,
+    }
+    grew = {name: handled[240][name] - handled[60][name] for name in bounded}
+    assert all(handled[60][name] for name in bounded)
+    assert {name for name in bounded if grew[name] > bounded[name] + LEARNERS * 3} == set(), (grew, handled)

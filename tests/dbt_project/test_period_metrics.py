@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from ingestion.windows import Window, local_midnight
-from orchestration.commands.metrics import period_metrics
+from orchestration.commands.metrics import period_metrics, query_metrics
 from tests.dbt_project.compare import assert_metrics
 from tests.dbt_project.grader import Grader
 from tests.dbt_project.oracle import Oracle
@@ -79,3 +79,24 @@ def _built(models: Models, seed: int) -> Oracle:
     oracle.load(models.load(answers), answers)
     models.build()
     return oracle
+
+
+@pytest.mark.parametrize("by", ["course_key", "task_id"])
+def test_by_course_and_task_each_is_a_set_of_its_own(models: Models, by: str) -> None:
+    oracle = _built(models, 4000)
+    moments = sorted(EPOCH + timedelta(microseconds=a.created_at) for a in oracle.attempts.values())
+    start, end = moments[len(moments) // 4], moments[3 * len(moments) // 4]
+    found = {row.pop(by): row for row in query_metrics(models.dbt, models.warehouse, Window(start, end), by)}
+    ids = models.rows("select distinct task_id, course_key, block_id, lis_result_sourcedid from marts.attempts")
+    task_id = {(row["course_key"], row["block_id"], row["lis_result_sourcedid"]): row["task_id"] for row in ids}
+    sets: dict[str, Oracle] = {}
+    for identity, attempt in oracle.attempts.items():
+        task = task_id[attempt.course_key, attempt.block_id, attempt.values.lis_result_sourcedid]
+        key = task if by == "task_id" else attempt.course_key or "(no course)"
+        sets.setdefault(key, Oracle()).attempts[identity] = attempt
+    expected = {key: each.period_metrics(start, end) for key, each in sets.items()}
+    expected = {key: metrics for key, metrics in expected.items() if metrics["attempts"]}
+    assert found.keys() == expected.keys()
+    assert len(found) > 1
+    for key, metrics in found.items():
+        assert_metrics(metrics, expected[key])

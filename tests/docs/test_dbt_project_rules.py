@@ -33,10 +33,11 @@ EXCEPTIONS = {
         "rejected_attempts": "receipts count what was rejected against what was staged: both are needed",
         "load_receipts": "a day's figures are judged beside its rejected records: both are needed",
         "learner_courses": AS_OF,
-        "courses": "the runs of a task are named by its course and counted over its pairs",
+        "courses": "the runs of a task are named by its course and counted over tasks",
         "int_learner_courses": AS_OF,
         "int_strong_learners": STEP,
-        "int_task_discrimination": STEP,
+        "int_task_solutions": STEP,
+        "int_warnings": AS_OF,
     },
 }
 

@@ -28,7 +28,6 @@ import tenacity
 from dlt.common.storages import load_package
 from dlt.destinations import postgres  # noqa: F401
 
-import orchestration.__main__ as entry
 import orchestration.deliver.mail.outbox
 import orchestration.deliver.mail.smtp  # noqa: F401
 import orchestration.deliver.sheet.google
@@ -39,6 +38,7 @@ from ingestion.warehouse import Warehouse
 from orchestration import settings
 from orchestration.__main__ import main
 from orchestration.build.dbt import Dbt
+from orchestration.commands import pipeline as commands
 from orchestration.deliver import retry
 from orchestration.run import Run
 
@@ -123,7 +123,7 @@ def start(order: dict[str, Any]) -> int:
 def set_clock(seconds: float) -> None:
     """Put the clock of the run, and that of the loads' ids, forward or back."""
     ahead = timedelta(seconds=seconds)
-    vars(entry)["Run"] = partial(Run, now=lambda: datetime.now(timezone.utc) + ahead)
+    vars(commands)["Run"] = partial(Run, now=lambda: datetime.now(timezone.utc) + ahead)
     for name in ("precise_time", "increasing_precise_time"):
         vars(load_package)[name] = lambda: time.time() + seconds
 

@@ -13,7 +13,7 @@ from ingestion.warehouse import Warehouse
 from tests.end_to_end.clone import Clone, rows
 from tests.end_to_end.other_server import PASSWORD, installations, running
 from tests.ingestion.fake_api import KEY, FakeApi, attempts
-from tests.orchestration.deliver.conftest import credentials, google, private_key
+from tests.orchestration.deliver.conftest import TITLES, credentials, google, private_key
 from tests.orchestration.deliver.google_emulator import Google
 from tests.orchestration.deliver.mail_server import PASSWORD as MAIL_PASSWORD
 from tests.orchestration.deliver.mail_server import USER as MAIL_USER
@@ -68,16 +68,12 @@ def test_a_run_with_everything_set(
         clone.settings |= {"PGSSLROOTCERT": certificate, "SSL_CERT_FILE": certificate}
         check = clone.make("check")
         assert check.returncode == 0, check.stdout
-        assert check.stdout.count("ok ") == 4
+        assert check.stdout.count("ok ") == 5
         done = clone.make("run", "START=2023-04-01", "END=2023-04-04")
         assert done.returncode == 0, done.stderr
         assert rows(warehouse, "select sum(attempts)::int from marts.daily_metrics") == [(50,)]
-        assert [sheet.title for sheet in google.sheets] == [
-            "Sheet1",
-            "Daily metrics",
-            "Data quality",
-            "About",
-        ]
+        assert [sheet.title for sheet in google.sheets] == [*TITLES, "Sheet1"]
+        assert len(google.sheet("Periods").values()) == 2
         daily = google.sheet("Daily metrics").values()
         assert daily[0][0] == "activity_date"
         assert sum(row[1] for row in daily[1:]) == 50

@@ -195,7 +195,7 @@ def test_a_failing_delivery_does_not_stop_the_other(
     assert "DELIVERY FAILED" in done.output
     assert openpyxl.load_workbook(grading.clone.path / "out" / "metrics.xlsx")["Daily metrics"].max_row == 2
     assert grading.run("deliver").code == 0
-    assert "2 Apr 2023" in last_mail(grading.clone)[1]
+    assert "3 Apr 2023" in last_mail(grading.clone)[1]
 
 
 def test_a_second_run_names_the_first(grading: PreparedProcess, grader: FakeApi, warehouse: Warehouse) -> None:

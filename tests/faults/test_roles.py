@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 
+import openpyxl
 import psycopg2
 import pytest
 
@@ -78,11 +79,17 @@ def test_each_stage_with_an_account_of_its_own(office: Office, tally: Tally) -> 
     office.run(build, "build", "--full-refresh")
     office.run(report, "deliver")
     office.run(report, "metrics", *WINDOW)
+    office.run(report, "metrics", *WINDOW, "--sheet")
+    office.run(report, "metrics", *WINDOW, "--sheet")
+    assert query(report, "select count(*), max(attempts) > 0 from ops.periods") == [(1, True)]
+    commands = query(report, "select command, outcome from ops.runs group by command, outcome order by command")
+    assert commands == [("build", "done"), ("deliver", "done"), ("ingest", "done")]
     forbidden = {
         load: (
             "select 1 from staging.stg_grader__attempts",
             "select 1 from marts.attempts",
             "create table marts.mine ()",
+            "create table ops.mine ()",
             "create table public.mine ()",
             "create schema mine",
             "create role mine",
@@ -96,6 +103,7 @@ def test_each_stage_with_an_account_of_its_own(office: Office, tally: Tally) -> 
             "truncate raw.attempts",
             "drop table raw.attempts",
             "create table raw.mine ()",
+            "create table ops.mine ()",
             "create schema mine",
             "set role grader_loader",
         ),
@@ -108,6 +116,7 @@ def test_each_stage_with_an_account_of_its_own(office: Office, tally: Tally) -> 
             "drop table marts.attempts",
             "create table marts.mine ()",
             "create table staging.mine ()",
+            "create table ops.mine ()",
             "set role grader_transformer",
         ),
     }
@@ -128,12 +137,15 @@ def test_one_account_for_all_stages_and_others_who_read(office: Office) -> None:
     office.run(office.owner, "roles", "--apply")
     office.run(everything, "run", *WINDOW)
     office.run(everything, "build", "--full-refresh")
+    office.run(report, "metrics", *WINDOW, "--sheet")
+    assert query(report, "select count(*) from ops.periods") == [(1,)]
     assert query(report, "select count(*) > 0 from marts.attempts") == [(True,)]
     assert not allowed(report, "select 1 from raw.attempts")
 
 
 def test_what_an_administrator_has_made_is_handed_over(office: Office) -> None:
     office.run(office.owner, "run", "--start", START, "--end", "2023-04-03")
+    kept = ("--start", START, "--end", "2023-04-03")
     before = query(office.owner, "select count(*) from marts.attempts")
     office.run(office.owner, "roles", "--apply")
     load, build, report = (office.account(name, role) for name, role in ROLES.items())
@@ -142,6 +154,28 @@ def test_what_an_administrator_has_made_is_handed_over(office: Office) -> None:
     office.run(report, "deliver")
     office.run(build, "build", "--full-refresh")
     assert query(report, "select count(*) from marts.attempts") > before
+    office.run(report, "metrics", *kept, "--sheet")
+    assert query(report, "select count(*) from ops.periods") == [(1,)]
+
+
+def test_single_learners_need_a_role_and_all_else_is_delivered_without(office: Office) -> None:
+    office.run(office.owner, "roles", "--apply")
+    office.run(office.owner, "run", *WINDOW)
+    office.run(office.owner, "roles", "--apply")
+    report = office.account("report", "grader_reporter")
+    office.prepared.clone.use(report)
+    done = office.prepared.run("deliver", SHARE_LEARNERS="1")
+    assert done.code == 3, done.output
+    assert "FAILED" in done.output
+    assert "Learners to help: this account may not read the schema learners" in done.output
+    assert "Traceback" not in done.output
+    book = openpyxl.load_workbook(office.prepared.clone.path / "out" / "metrics.xlsx")
+    assert "Learners to help" not in book.sheetnames
+    assert book["Daily metrics"].max_row > 1
+    office.administer(f"grant grader_learners to {report.user}")
+    office.administer(f"alter role {report.user} in database {office.owner.dbname} reset role")
+    done = office.prepared.run("deliver", SHARE_LEARNERS="1")
+    assert done.code == 0, done.output
 
 
 def test_the_printed_sql_is_what_is_applied(office: Office) -> None:

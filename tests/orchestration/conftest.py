@@ -20,6 +20,7 @@ from orchestration.build.dbt import Build
 from orchestration.deliver.alerts import Alert
 from orchestration.deliver.figures import Day, Figures
 from orchestration.deliver.record import Past
+from orchestration.deliver.sheet.contents import Change
 from orchestration.deliver.sheet.tables import Tables
 from orchestration.settings import Settings, read_settings
 from orchestration.summary import DayVerdict, Delivery, LoadCounts, RunSummary, TestCounts, TestResult
@@ -80,9 +81,10 @@ class Parties:
     build_error: BaseException | None = None
     receipts_error: Exception | None = None
     figures_error: Exception | None = None
-    sheet_error: Exception | None = None
+    sheet_error: BaseException | None = None
     report_error: Exception | None = None
-    mail_error: Exception | None = None
+    mail_error: BaseException | None = None
+    period_error: Exception | None = None
     loaded: bool = True
     verdict: DayVerdict | None = DayVerdict(LAST_DAY, "normal")
     figures: Figures = field(
@@ -98,6 +100,7 @@ class Parties:
     alerts: list[tuple[EmailMessage, tuple[str, ...]]] = field(default_factory=list)
     told: list[Alert] = field(default_factory=list)
     noted: list[tuple[str, bool, date | None]] = field(default_factory=list)
+    periods: list[tuple[Window, Any]] = field(default_factory=list)
 
     def ingest(self, *arguments: Any, check: Callable[[], None]) -> IngestReport:
         """Stands in for ingestion's own."""
@@ -108,7 +111,7 @@ class Parties:
         _fail(self.ingest_error)
         return IngestReport(slices_loaded=2, load_ids=["1.0"], fetched=1_234)
 
-    def build(self, full_refresh: bool, before_publishing: Callable[[], None]) -> Build:
+    def build(self, full_refresh: bool, before_publishing: Callable[[], None], _show_progress: object) -> Build:
         """Stands in for dbt's."""
         self.full_refreshes.append(full_refresh)
         self.checks.append(before_publishing)
@@ -124,6 +127,11 @@ class Parties:
         _fail(self.receipts_error)
         assert load_ids == ["1.0"]
         return LoadCounts(1_234, 1_200, 30, 4, {"created_at_invalid": 4})
+
+    def keep_period(self, _: Warehouse, window: Window, metrics: Any) -> None:
+        """Stands in for the table of periods."""
+        _fail(self.period_error)
+        self.periods.append((window, metrics))
 
     def read_figures(self, *_: Any) -> Figures:
         """Stands in for the marts."""
@@ -173,6 +181,10 @@ class FakeSender:
         self.parties.sheets.append(tables)
         return Delivery(self.name, True, self.target, "60 days written")
 
+    def preview(self, tables: Tables) -> list[Change]:
+        _fail(self.parties.sheet_error)
+        return [Change(tables.daily.title, 13, 2, 0), Change(tables.about.title)]
+
     def send(self, message: EmailMessage, recipients: Sequence[str] = ()) -> Delivery:
         if recipients:
             self.parties.alerts.append((message, tuple(recipients)))
@@ -204,6 +216,8 @@ def parties(monkeypatch: pytest.MonkeyPatch) -> Parties:
         "ingest": fake.ingest,
         "GraderApi": lambda api, now: api,
         "read_figures": fake.read_figures,
+        "periods.keep_period": fake.keep_period,
+        "period_metrics": lambda *_: {"attempts": 7},
         "Dbt": lambda *_: fake,
         "receipts.of_loads": fake.of_loads,
         "verdict.of_last_full_day": lambda _: fake.verdict,

@@ -6,6 +6,7 @@ import base64
 import json
 import logging
 import os
+import re
 import stat
 import time
 from datetime import date, datetime, timedelta
@@ -18,14 +19,14 @@ from hypothesis import strategies as st
 
 from ingestion.redaction import Redactor
 from orchestration.errors import SettingsError
-from orchestration.logs import DatedFileHandler, Tail, configure, remove_outdated
+from orchestration.logs import FILE_ONLY, DatedFileHandler, Tail, configure, remove_outdated
 
 SECRET = "Pa$$ wörd/+=&'q\"\\x"
 TODAY = date(2026, 3, 1)
 
 
-def set_up(folder: Path, secrets: list[str], verbose: bool = True) -> tuple[Tail, Path]:
-    return configure(folder, 3, secrets, verbose)
+def set_up(folder: Path, secrets: list[str], stages: bool = True, verbose: bool = False) -> tuple[Tail, Path]:
+    return configure(folder, 3, secrets, "7f3a", stages, verbose)
 
 
 def record(text: str, moment: datetime) -> logging.LogRecord:
@@ -211,17 +212,45 @@ def test_tracebacks_and_the_tail_hold_no_secret(tmp_path: Path, capfd: pytest.Ca
 
 
 @pytest.mark.usefixtures("root_logger")
-@pytest.mark.parametrize(("verbose", "seen"), [(True, ["stage", "trouble"]), (False, ["trouble"])])
-def test_what_the_terminal_shows(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], verbose: bool, seen: list[str]
+@pytest.mark.parametrize(
+    ("options", "seen", "logged"),
+    [
+        ({"stages": True}, ["stage", "trouble"], ["stage", "screen", "trouble"]),
+        ({"stages": False}, ["trouble"], ["stage", "screen", "trouble"]),
+        ({"stages": False, "verbose": True}, ["detail", "stage", "trouble"], ["detail", "stage", "screen", "trouble"]),
+    ],
+)
+def test_what_standard_error_and_the_file_get_where_nobody_watches(
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    options: dict[str, bool],
+    seen: list[str],
+    logged: list[str],
 ) -> None:
-    _, path = set_up(tmp_path, [], verbose)
-    logging.getLogger("tests").info("stage")
-    logging.getLogger("tests").warning("trouble")
+    tail, path = set_up(tmp_path, [], **options)
+    ours = logging.getLogger("orchestration.tests")
+    ours.debug("detail")
+    logging.getLogger("another.library").debug("noise")
+    ours.info("stage")
+    ours.info("screen", extra=FILE_ONLY)
+    ours.warning("trouble")
     shown = capfd.readouterr()
     assert shown.out == ""
     assert [line.split()[-1] for line in shown.err.splitlines()] == seen
-    assert [line.split()[-1] for line in path.read_text().splitlines()] == ["stage", "trouble"]
+    assert [line.split()[-1] for line in path.read_text().splitlines()] == logged
+    assert [line.split()[-1] for line in tail.lines] == ["stage", "trouble"]
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_every_line_names_its_run(tmp_path: Path) -> None:
+    _, path = set_up(tmp_path, [])
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        logging.getLogger("tests").exception("failed")
+    lines = path.read_text().splitlines()
+    assert len(lines) > 4
+    assert all(re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} 7f3a ERROR   ", line) for line in lines)
 
 
 @pytest.mark.usefixtures("root_logger")
@@ -248,7 +277,7 @@ def test_a_log_that_cannot_be_written_says_so_once_and_without_the_records(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "logs"
-    set_up(folder, [SECRET], verbose=False)
+    set_up(folder, [SECRET], stages=False)
     folder.rmdir()
     for _ in range(3):
         logging.getLogger("tests").info("with the key %s", SECRET)

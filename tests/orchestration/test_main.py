@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -16,12 +18,12 @@ from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration.deliver import DeliveryError
 from orchestration.errors import LockedError, StageError
-from orchestration.settings import SECRETS, Settings
+from orchestration.settings import ROOT, SECRETS, read_settings
 from orchestration.summary import DayVerdict, MetricVerdict
 from tests.orchestration.conftest import KEY, PASSWORD, Parties
 from tests.orchestration.deliver.conftest import LAST_DAY
 
-LOCK = "orchestration.__main__.lock.PipelineLock"
+LOCK = "orchestration.lock.PipelineLock"
 
 
 @pytest.fixture
@@ -52,8 +54,14 @@ def command(
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(LOCK, FreeLock)
     before = os.umask(0o077)
+
+    def run(*arguments: str) -> int:
+        for name in SECRETS:  # a command takes them out of the environment
+            monkeypatch.setenv(name, environment.get(name, ""))
+        return entry.main([*arguments])
+
     try:
-        yield lambda *arguments: entry.main([*arguments])
+        yield run
     finally:
         os.umask(before)
 
@@ -108,6 +116,52 @@ def test_an_unusual_day_ends_with_0_and_says_so(
     assert "not as usual" in parties.mails[0]["Subject"]
 
 
+def test_a_dry_run_shows_what_would_change_and_sends_nothing(
+    command: Callable[..., int],
+    parties: Parties,
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command("deliver", "--dry-run") == 0
+    shown = capsys.readouterr().out
+    (daily,) = (line for line in shown.splitlines() if "Daily metrics" in line)
+    assert [cell.strip() for cell in daily.split("│")[2:5]] == ["13", "2", ""]
+    assert "would change. Nothing was sent or written" in shown
+    assert (parties.sheets, parties.mails, parties.periods) == ([], [], [])
+    assert not Path(environment["OUT_DIR"]).exists()
+    monkeypatch.setenv("REPORT_LANGUAGE", "ru")
+    assert command("deliver", "--dry-run") == 0
+    assert "новых ячеек" in capsys.readouterr().out
+    parties.sheet_error = DeliveryError("Google answered 403")
+    assert command("deliver", "--dry-run") == 3
+
+
+def test_metrics_for_the_sheet_are_printed_kept_and_delivered(
+    command: Callable[..., int],
+    parties: Parties,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def metrics(*_: Any) -> dict[str, Any]:
+        print('{"attempts": 3}')
+        return {"attempts": 3}
+
+    monkeypatch.setattr("orchestration.commands.metrics.metrics", metrics)
+    assert command("metrics", *WINDOW, "--json") == 0
+    assert (parties.periods, parties.sheets) == ([], [])
+    capsys.readouterr()
+    assert command("metrics", *WINDOW, "--json", "--sheet") == 0
+    ((window, kept),) = parties.periods
+    assert (window.start.day, window.end.day, kept) == (20, 21, {"attempts": 3})
+    assert (len(parties.sheets), parties.mails) == (1, [])
+    shown = capsys.readouterr()
+    assert shown.out == '{"attempts": 3}\n', "what reads JSON gets nothing else"
+    assert "Spreadsheet: somewhere: 60 days written" in shown.err
+    parties.period_error = DeliveryError("The metrics could not be kept")
+    assert command("metrics", *WINDOW, "--sheet") == 3
+
+
 def test_a_failed_delivery_comes_before_a_suspect_day(command: Callable[..., int], parties: Parties) -> None:
     parties.verdict = DayVerdict(LAST_DAY, "suspect")
     parties.mail_error = DeliveryError("refused")
@@ -134,7 +188,7 @@ def test_1_when_a_run_fails_and_the_last_screen_says_so(
     assert command("run") == 1
     shown = capsys.readouterr().out
     assert "FAILED: run" in shown
-    assert "  failed   The warehouse failed: refused" in shown
+    assert "  failed     The warehouse failed: refused" in shown
 
 
 @pytest.mark.parametrize(
@@ -218,11 +272,86 @@ def test_a_run_waits_for_the_lock_only_with_the_option(
     assert waits == [expected]
 
 
-def test_an_interrupted_run(command: Callable[..., int], parties: Parties, environment: dict[str, str]) -> None:
+def test_an_interrupted_run(
+    command: Callable[..., int], parties: Parties, environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
     parties.ingest_error = KeyboardInterrupt()
     assert command("run") == 1
-    assert "run: interrupted; the next run does what is missing" in log(environment)
-    assert "Traceback" not in log(environment)
+    said = log(environment) + capsys.readouterr().err
+    assert "run interrupted. Nothing new was loaded yet" in said
+    assert "raceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("command_name", "kept"),
+    [
+        ("build", "the marts are whole: they show the last good build"),
+        ("deliver", "delivered before: Spreadsheet, Report. `make deliver` delivers again"),
+    ],
+)
+def test_an_interrupted_stage_says_what_was_kept(
+    command: Callable[..., int],
+    parties: Parties,
+    environment: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+    command_name: str,
+    kept: str,
+) -> None:
+    parties.build_error = parties.mail_error = KeyboardInterrupt()
+    assert command(command_name) == 1
+    shown = capsys.readouterr()
+    assert kept in shown.err
+    assert "raceback" not in shown.err + log(environment)
+    assert " ERROR " not in shown.err
+    assert shown.out == ""
+
+
+def test_the_log_names_the_run_and_ends_with_the_last_screen(
+    command: Callable[..., int], environment: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("run", *WINDOW) == 0
+    shown = capsys.readouterr()
+    screen = shown.out.splitlines()[1:]
+    found = re.fullmatch(r"All done: run ([0-9a-f]{12})", screen[0])
+    assert found is not None
+    lines = log(environment).splitlines()
+    assert all(f" {found[1]} INFO    " in line for line in lines)
+    assert [line.partition(" INFO    ")[2] for line in lines[-len(screen) :]] == screen
+    # Whoever reads standard error and the screen sees the latter once.
+    assert screen[0] not in shown.err
+
+
+def test_a_command_without_a_run_has_its_name_in_the_log(
+    command: Callable[..., int], environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> int:
+        raise StageError("The roles are not set up")
+
+    monkeypatch.setattr("orchestration.commands.roles.roles", fail)
+    assert command("roles") == 1
+    assert log(environment).endswith(" roles ERROR   The roles are not set up\n")
+
+
+def test_what_is_odd_about_the_settings_is_said_once(
+    command: Callable[..., int],
+    environment: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("SMPT_HOST=mail.example\n")
+    monkeypatch.setattr(entry, "read_settings", lambda: read_settings(env_file=env_file))
+    assert command("deliver") == 0
+    said = "SMPT_HOST is no setting and has no effect; is SMTP_HOST meant?"
+    assert capsys.readouterr().err.count(said) == log(environment).count(said) == 1
+
+
+def test_nothing_slow_is_imported_before_the_first_line() -> None:
+    slow = ("rich", "requests", "babel", "jinja2", "dbt", "dlt", "orchestration.run", "orchestration.wiring")
+    code = f"import sys, orchestration.__main__; print([name for name in {slow} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("name", ["ingest", "check"])
@@ -237,10 +366,10 @@ def test_an_unexpected_error_is_logged_with_its_traceback_and_no_secret(
     error = RuntimeError(f"GET /?client_key={KEY} by {PASSWORD}")
     parties.ingest_error = error
 
-    def broken(_: Settings) -> int:
+    def broken(*_: object) -> int:
         raise error
 
-    monkeypatch.setattr(entry, "check", broken)
+    monkeypatch.setattr("orchestration.commands.check.check", broken)
     assert command(name) == 1
     shown = capsys.readouterr()
     for written in (log(environment), shown.err):
@@ -258,10 +387,10 @@ def test_a_reader_that_closes_the_output_early_ends_a_command_quietly(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    def cut_off(_: Settings) -> int:
+    def cut_off(*_: object) -> int:
         raise BrokenPipeError
 
-    monkeypatch.setattr(entry, "check", cut_off)
+    monkeypatch.setattr("orchestration.commands.check.check", cut_off)
     with open(tmp_path / "out.txt", "w") as output:
         monkeypatch.setattr(sys, "stdout", output)
         assert command("check") == 1
@@ -281,7 +410,7 @@ def test_a_broken_pipe_inside_a_stage_is_no_closed_output(
 def test_check_has_an_exit_code(
     command: Callable[..., int], monkeypatch: pytest.MonkeyPatch, failing: bool, code: int
 ) -> None:
-    monkeypatch.setattr(entry, "check", lambda _: int(failing))
+    monkeypatch.setattr("orchestration.commands.check.check", lambda *_: int(failing))
     assert command("check") == code
 
 
@@ -291,7 +420,7 @@ def test_an_error_of_another_command_has_its_exit_code(
     def fail(*_: Any) -> int:
         raise StageError("The roles are not set up")
 
-    monkeypatch.setattr(entry, "roles", fail)
+    monkeypatch.setattr("orchestration.commands.roles.roles", fail)
     assert command("roles", "--apply") == 1
     assert "The roles are not set up" in capsys.readouterr().err
 

@@ -61,6 +61,48 @@ def test_all_stages_in_their_order(settings: Settings, parties: Parties) -> None
     assert mail["Subject"].startswith("21 Nov: 1,212 attempts, success 58.2%")
 
 
+def test_a_window_that_was_asked_for_is_kept_for_the_spreadsheet(settings: Settings, parties: Parties) -> None:
+    make_run(settings).everything(WINDOW)
+    assert parties.periods == [(WINDOW, {"attempts": 7})]
+    make_run(settings).everything(None)
+    assert len(parties.periods) == 1
+
+
+@pytest.mark.parametrize("error", [DeliveryError("The metrics could not be kept"), ZeroDivisionError()])
+def test_a_window_that_cannot_be_kept_fails_that_part_alone(
+    settings: Settings, parties: Parties, error: Exception
+) -> None:
+    parties.period_error = error
+    run = make_run(settings)
+    assert run.everything(WINDOW) == 3
+    assert delivered(run) == {"Periods": False, "Spreadsheet": True, "Report": True, "Mail": True}
+    assert outcomes(run)[-1] == ("deliver", "done")
+
+
+def test_a_period_alone_is_delivered_to_the_spreadsheet_alone(settings: Settings, parties: Parties) -> None:
+    run = make_run(settings)
+    assert run.deliver_period(WINDOW, {"attempts": 3}) == 0
+    assert parties.periods == [(WINDOW, {"attempts": 3})]
+    assert (len(parties.sheets), parties.mails) == (1, [])
+    parties.sheet_error = DeliveryError("Google answered 403")
+    assert make_run(settings).deliver_period(WINDOW, {}) == 3
+
+
+def test_learners_that_may_not_be_read_are_told_and_all_else_is_delivered(settings: Settings, parties: Parties) -> None:
+    sharing = replace(settings, share_learners=True)
+    parties.figures = replace(parties.figures, learners_problem="this account may not read them")
+    run = make_run(sharing)
+    assert run.deliver() == 3
+    (tables,) = parties.sheets
+    assert tables.learners is None
+    sheet, _, mail = run.summary.deliveries
+    assert (sheet.ok, mail.ok) == (False, True)
+    assert sheet.detail == "60 days written; Learners to help: this account may not read them"
+    parties.figures = replace(parties.figures, learners_problem="")
+    assert make_run(sharing).deliver() == 0
+    assert parties.sheets[-1].learners is not None
+
+
 def test_without_a_window_what_is_due_is_ingested(settings: Settings, parties: Parties) -> None:
     make_run(settings).ingest(None)
     (window,) = parties.windows
@@ -157,7 +199,7 @@ def test_a_failed_build_marks_the_report_as_outdated(settings: Settings, parties
     parties.build_error = StageError("dbt could not build")
     run = make_run(settings)
     assert run.everything(WINDOW) == 1
-    assert parties.reports == [parties.figures]
+    assert len(parties.reports) == 1
     assert run.summary.failure == "dbt could not build"
 
 
@@ -347,7 +389,8 @@ def test_the_engineers_get_the_alert_and_the_others_the_answer(settings: Setting
 
 def test_a_run_in_russian_tells_it_in_russian(settings: Settings, parties: Parties) -> None:
     assert make_run(replace(settings, report_language="ru")).deliver() == 0
-    assert parties.mails[0]["Subject"] == "21 нояб.: 1 212 попыток, доля успешных 58,2 %, как обычно"
+    subject = parties.mails[0]["Subject"].replace("\u00a0", " ")
+    assert subject == "21 нояб.: 1 212 попыток, доля успешных 58,2 %, как обычно"
 
 
 def test_an_analysts_model_that_fails_is_a_warning_by_name(settings: Settings, parties: Parties) -> None:

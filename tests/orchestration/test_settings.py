@@ -448,3 +448,61 @@ def test_a_log_folder_that_cannot_be_made_is_a_settings_error(tmp_path: Path) ->
     assert done.returncode == 2
     assert "LOG_DIR" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SMPT_HOST", "SMTP_HOST"),
+        ("SMTP_HOSTNAME", "SMTP_HOST"),
+        ("smtp_host", "SMTP_HOST"),
+        ("POSTGRES_PASWORD", "POSTGRES_PASSWORD"),
+        ("POSTGRES_URL", "POSTGRES_USER"),
+        ("REPORT_TIME_ZONE", "REPORT_TIMEZONE"),
+        ("LOGDIR", "LOG_DIR"),
+        ("STARTDATE", "START_DATE"),
+    ],
+)
+def test_a_misspelt_name_is_named_with_the_nearest(env_file: Path, name: str, meant: str) -> None:
+    env_file.write_text(f"{name}=a value\n")
+    assert read({}, env_file).warnings == (f".env: {name} is no setting and has no effect; is {meant} meant?",)
+
+
+@pytest.mark.parametrize("name", ["EDITOR", "COMPOSE_PROJECT_NAME", "DEMO_SCALE", "AWS_REGION", "TZ", "X"])
+def test_a_name_of_somebody_elses_is_no_news(env_file: Path, name: str) -> None:
+    env_file.write_text(f"{name}=a value\n")
+    assert read({}, env_file).warnings == ()
+
+
+def test_a_misspelt_name_explains_a_half_filled_group(env_file: Path) -> None:
+    env_file.write_text("SMPT_HOST=mail.example\nEMAIL_FROM=elt@school.example\nEMAIL_TO=boss@school.example\n")
+    said = problems({}, env_file)
+    assert "SMTP_HOST is missing" in said
+    assert "SMPT_HOST is no setting and has no effect; is SMTP_HOST meant?" in said
+
+
+def test_variables_of_the_environment_are_not_judged(env_file: Path) -> None:
+    assert read({"SMPT_HOST": "mail.example"}, env_file).warnings == ()
+
+
+@pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, True), (0o604, True), (0o644, True)])
+def test_a_file_with_secrets_that_others_can_read(env_file: Path, mode: int, warned: bool) -> None:
+    env_file.write_text("".join(f"{name}={value}\n" for name, value in API.items()))
+    env_file.chmod(mode)
+    said = read({}, env_file).warnings
+    assert said == (
+        (f".env holds API_CLIENT_KEY and other accounts can read it (mode {mode:04o}): chmod 600 {env_file}",)
+        if warned
+        else ()
+    )
+
+
+def test_a_file_without_secrets_may_be_read_by_others(env_file: Path) -> None:
+    env_file.write_text("REPORT_LANGUAGE=ru\nAPI_CLIENT_KEY=\n")
+    env_file.chmod(0o644)
+    assert read({}, env_file).warnings == ()
+
+
+@pytest.mark.parametrize(("text", "expected"), [("1", True), ("0", False), ("", False), ("yes please", False)])
+def test_verbose_is_for_ones_only(env_file: Path, text: str, expected: bool) -> None:
+    assert read({"VERBOSE": text}, env_file).verbose is expected

@@ -1,9 +1,15 @@
-{#- What a learner did in a course, over all its days and over all its tasks. -#}
+{#- What a learner did in a course, over all time and of late. -#}
 {{ config(materialized='ephemeral') }}
 
 with as_of as (
 
-    select as_of_day from {{ ref('as_of') }}
+    select * from {{ ref('as_of') }}
+
+),
+
+totals as (
+
+    select * from {{ ref('int_learner_course_totals') }}
 
 ),
 
@@ -19,45 +25,23 @@ learner_tasks as (
 
 ),
 
-dated_days as (
-
-    select
-        learner_course_days.*,
-        as_of.as_of_day
-
-    from learner_course_days
-
-    cross join as_of
-
-),
-
-dated_tasks as (
-
-    select
-        learner_tasks.*,
-        as_of.as_of_day
-
-    from learner_tasks
-
-    cross join as_of
-
-),
-
+-- the last two weeks; their open end is written out, for the planner expects few days between bounds
 days as (
 
     select
-        user_id,
-        course_key,
-        {{ sums_of_counts() }},
-        count(*) as active_days,
-        min(activity_date) as first_day,
-        max(activity_date) as last_day,
-        coalesce(sum(graded_submits) filter (where activity_date >= as_of_day - 6), 0)::bigint as graded_submits_7d,
-        bool_or(activity_date between as_of_day - 13 and as_of_day - 7) as was_active_before
+        learner_course_days.user_id,
+        learner_course_days.course_key,
+        sum(learner_course_days.graded_submits) filter (
+            where learner_course_days.activity_date >= as_of.as_of_day - 6
+        )::bigint as graded_submits_7d,
+        bool_or(learner_course_days.activity_date <= as_of.as_of_day - 7) as was_active_before
 
-    from dated_days
+    from as_of
 
-    group by user_id, course_key
+    inner join learner_course_days
+        on learner_course_days.activity_date between as_of.as_of_day - 13 and 'infinity'
+
+    group by learner_course_days.user_id, learner_course_days.course_key
 
 ),
 
@@ -66,34 +50,55 @@ pairs as (
     select
         user_id,
         {{ course('course_key') }} as course_key,
-        count(*) as tasks_tried,
-        count(*) filter (where status = 'solved') as tasks_solved,
-        count(*) filter (where status = 'unsolved') as tasks_unsolved,
-        count(*) filter (where {{ is_stuck('as_of_day') }}) as tasks_stuck,
-        count(*) filter (where first_correct_date >= as_of_day - 6) as tasks_solved_7d
+        count(*) filter (where {{ is_stuck() }}) as tasks_stuck,
+        count(*) filter (where first_correct_date >= (select as_of.as_of_day - 6 from as_of)) as tasks_solved_7d
 
-    from dated_tasks
+    from learner_tasks
+
+    where {{ is_recent(14) }}
 
     group by user_id, {{ course('course_key') }}
+
+),
+
+combined as (
+
+    select
+        totals.user_id,
+        totals.course_key,
+        totals.attempts,
+        totals.runs,
+        totals.submits,
+        totals.graded_submits,
+        totals.correct_submits,
+        totals.active_days,
+        totals.first_day,
+        totals.last_day,
+        totals.tasks_tried,
+        totals.tasks_solved,
+        totals.tasks_unsolved,
+        coalesce(days.graded_submits_7d, 0) as graded_submits_7d,
+        coalesce(days.was_active_before, false) as was_active_before,
+        coalesce(pairs.tasks_stuck, 0) as tasks_stuck,
+        coalesce(pairs.tasks_solved_7d, 0) as tasks_solved_7d,
+        greatest(as_of.as_of_day - totals.last_day, 0) as days_silent
+
+    from totals
+
+    left join days on totals.user_id = days.user_id and totals.course_key = days.course_key
+
+    left join pairs on totals.user_id = pairs.user_id and totals.course_key = pairs.course_key
+
+    cross join as_of
 
 )
 
 select
-    days.*,
-    pairs.tasks_tried,
-    pairs.tasks_solved,
-    pairs.tasks_unsolved,
-    pairs.tasks_stuck,
-    pairs.tasks_solved_7d,
-    greatest(as_of.as_of_day - days.last_day, 0) as days_silent,
+    *,
     -- a learner who submits and solves nothing needs infinitely many
     case
-        when days.graded_submits_7d > 0
-            then coalesce({{ ratio('days.graded_submits_7d', 'pairs.tasks_solved_7d') }}, 'infinity')
+        when graded_submits_7d > 0
+            then coalesce({{ ratio('graded_submits_7d', 'tasks_solved_7d') }}, 'infinity')
     end as submits_per_task_7d
 
-from days
-
-inner join pairs on days.user_id = pairs.user_id and days.course_key = pairs.course_key
-
-cross join as_of
+from combined

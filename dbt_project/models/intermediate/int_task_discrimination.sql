@@ -1,39 +1,30 @@
 {{ config(materialized='ephemeral') }}
 
-with learner_tasks as (
+-- in a fixed order, because the last digits of a correlation depend on it
+with totals as (
 
-    select * from {{ ref('learner_tasks') }}
+    select * from {{ ref('int_learner_course_totals') }}
 
-),
+    where first_submits >= 6
 
--- each pair's first verdict, beside those of the same learner on all graded tasks of the course
-first_verdicts as (
-
-    select
-        task_id,
-        first_graded_correct::int as first_correct,
-        count(*) over course_of_learner - 1 as other_verdicts,
-        sum(first_graded_correct::int) over course_of_learner - first_graded_correct::int as others_correct
-
-    from learner_tasks
-
-    where first_graded_at is not null
-        and not is_left_censored
-
-    window course_of_learner as (partition by user_id, {{ course('course_key') }})
+    order by user_id, course_key
 
 ),
 
+-- each pair's first verdict, beside the mean of those on the learner's other tasks of the course
 compared as (
 
     select
-        task_id,
-        first_correct,
-        others_correct::numeric / other_verdicts as mean_of_others
+        pairs.task_id,
+        pairs.first_correct,
+        (totals.first_submits_correct - pairs.first_correct)::double precision
+        / (totals.first_submits - 1) as mean_of_others
 
-    from first_verdicts
+    from totals
 
-    where other_verdicts >= 5
+    cross join unnest(totals.task_ids, totals.first_corrects) as pairs (task_id, first_correct)
+
+    where pairs.first_correct is not null
 
 )
 

@@ -7,26 +7,18 @@ from orchestration.deliver import Links
 from orchestration.deliver.alerts import Told, found_now, incident_key
 from orchestration.deliver.alerts import compare as compare_alerts
 from orchestration.deliver.answer import Answer, answer, main_movers, mover_effect, nothing_yet
-from orchestration.deliver.catalogue import mark
 from orchestration.deliver.columns import KEY_FIGURES, Row, label_of
 from orchestration.deliver.figures import Day, Figures
+from orchestration.deliver.incidents import KINDS, advice, evidence
 from orchestration.deliver.notices import MADE_UP
 from orchestration.deliver.record import Past
 from orchestration.deliver.words import METRICS, Words, one_line
-from orchestration.summary import RunSummary
+from orchestration.summary import DayVerdict, RunSummary
 
 SUBJECT_LIMIT = 70
 _MOVERS = 3
 _REPAIR = 3
 _REVISED_DAYS = 3
-
-KINDS = {
-    "broken": mark("The check may be broken"),
-    "hard": mark("Learners struggle"),
-    "passes_everything": mark("The check passes everything"),
-    "mute": mark("The grader gives no verdicts"),
-}
-"""What an incident is, in words."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +100,7 @@ def build_body(figures: Figures, summary: RunSummary, links: Links, past: Past, 
 
 def subject(figures: Figures, summary: RunSummary, past: Past, words: Words) -> str:
     """The mail in a line of at most 70 characters: the day, the figures, the verdict."""
-    day, verdict = figures.last_full_day, figures.verdict
+    day = figures.last_full_day
     tail = " " + words.text("[demo]") if summary.demo else ""
     if summary.outcome == "failed":
         started = words.day_of_month(summary.started_at.astimezone(figures.zone).date())
@@ -120,8 +112,9 @@ def subject(figures: Figures, summary: RunSummary, past: Past, words: Words) -> 
                 stage=one_line(summary.failed_stage, 20),
             )
         return text + tail
-    if day is None or verdict is None:
+    if day is None or not figures.days:
         return nothing_yet(figures, summary, words) + tail
+    verdict = figures.verdict or DayVerdict(day.date, "no_history")
     marked = _mark(figures, past, words)
     begin = words.day_of_month(day.date) + (f" ({marked})" if marked else "")
     numbers = list(map(words.reason, verdict.out_of_band)) or _attempts_and_success(day, words)
@@ -214,34 +207,13 @@ def _incidents(figures: Figures, told: Told, words: Words) -> tuple[Item, ...]:
     for row in figures.incidents:
         key = incident_key(row["task_id"], row["kind"])
         if key in since:
-            detail = evidence(row, words)
+            detail = f"{evidence(row, words)} {advice(row, words)}"
             if since[key] != figures.as_of_day:
                 detail += " " + words.text("Since {day}.", day=words.short_day(since[key]))
-            title = f"{words.text(KINDS[row['kind']])}: {words.task(row)}"
+            kind = KINDS[row["kind"]]
+            title = f"{words.text(kind)}: {words.task(row)}"
             found.append(Item(_few(title, row, words), detail, row["lms_url"]))
     return tuple(found)
-
-
-def evidence(row: Row, words: Words) -> str:
-    """What speaks for an incident, in a sentence or two."""
-    if row["kind"] == "mute":
-        return words.text(
-            "Submits by {learners}, many of them without a verdict.",
-            learners=words.plural("{count} learner", "{count} learners", row["learners"]),
-        )
-    text = words.text(
-        "{rate} of {submits} were right, {usual} in the four weeks before.",
-        rate=words.number("success_rate", row["success_rate"]),
-        submits=words.plural("{count} submit", "{count} submits", row["graded_submits"]),
-        usual=words.number("success_rate", row["baseline_success_rate"]),
-    )
-    if row["kind"] == "broken" and row["solved_before_failing_now"]:
-        text += " " + words.plural(
-            "{count} learner who had solved it before fails now.",
-            "{count} learners who had solved it before fail now.",
-            row["solved_before_failing_now"],
-        )
-    return text
 
 
 def _left_out(told: Told, words: Words) -> str | None:

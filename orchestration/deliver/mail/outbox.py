@@ -33,7 +33,7 @@ class Outbox:
         path = self._folder / f"{sent_at:%Y%m%dT%H%M%SZ}-{run_id}.eml"
         content = bytes(addressed(message, self._sender, recipients or self._recipients))
         write_whole(path, lambda file: file.write(content))
-        return Delivery(self.name, True, str(path), "written to a file (no mail server is configured)")
+        return Delivery(self.name, True, str(path), mark("written to a file (no mail server is configured)"))
 
     def check(self) -> str:
         check_writable(self._folder, "mails")

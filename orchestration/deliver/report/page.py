@@ -1,23 +1,25 @@
 """The page as HTML: the figures in its template, with style, data and scripts inside."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from orchestration.deliver import Links
+from orchestration.deliver import Links, incidents
+from orchestration.deliver.answer import answer
 from orchestration.deliver.columns import Number
 from orchestration.deliver.figures import Figures
-from orchestration.deliver.notices import notices
+from orchestration.deliver.notices import MADE_UP
 from orchestration.deliver.report import shown
 from orchestration.deliver.report.embedded import days_shown, embedded, weeks_shown
 from orchestration.deliver.words import Words
 from orchestration.summary import RunSummary
 
 FOLDER = Path(__file__).parent
+TONES = {"good": "good", "neutral": "plain", "unusual": "warn", "bad": "bad"}
+"""The page's classes for the answer's tones."""
 
 
 def build_page(figures: Figures, summary: RunSummary, links: Links, words: Words, library: str) -> str:
@@ -30,16 +32,15 @@ def build_page(figures: Figures, summary: RunSummary, links: Links, words: Words
         lstrip_blocks=True,
     )
     environment.globals.update(text=words.text, plural=words.plural, words=words, web_address=web_address)
-    verdict = figures.verdict
+    found = answer(figures, summary, words)
     return environment.get_template("report.html.j2").render(
         figures=figures,
         shown=shown,
-        verdict=verdict,
         day=_long(figures.as_of_day, words) if figures.as_of_day else "",
-        tone=shown.tone(verdict),
-        reasons="; ".join(map(words.reason, verdict.out_of_band)) if verdict else "",
-        # The page itself tells the verdict, at the same place for every day.
-        notices=notices(figures, replace(summary, verdict=None), words),
+        answer=found,
+        tone=TONES[found.tone],
+        made_up=words.text(MADE_UP) if summary.demo else None,
+        incidents=incidents,
         totals=shown.course_totals(figures),
         days=days_shown(figures),
         weeks=weeks_shown(figures),

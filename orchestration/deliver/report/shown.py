@@ -16,8 +16,8 @@ from orchestration.deliver.columns import (
 )
 from orchestration.deliver.figures import Figures
 from orchestration.deliver.report.embedded import COUNTED, days_shown
-from orchestration.deliver.words import METRICS, NO_COURSE, Words
-from orchestration.summary import DayVerdict, MetricVerdict
+from orchestration.deliver.words import METRICS, NO_COURSE
+from orchestration.summary import MetricVerdict
 
 TASKS = 100
 """The most costly tasks that everybody sees; of each course some more are there for who asks for it."""
@@ -28,12 +28,8 @@ MOVERS = {"course": 8, "task": 12}
 MOVERS_OF_COURSE = 5
 LOADS_SHOWN, REVISIONS_SHOWN, WARNINGS_SHOWN = 14, 20, 13
 
-KINDS = {
-    "broken": (mark("The grader broke"), "bad"),
-    "hard": (mark("Students struggle"), "warn"),
-    "passes_everything": (mark("Everything passes"), "warn"),
-    "mute": (mark("No verdicts"), "bad"),
-}
+URGENT = {"broken": "bad", "hard": "warn", "passes_everything": "warn", "mute": "bad"}
+"""The colour of each kind of incident."""
 STATES = {
     "learners_new": mark("first attempt in the course within the last 7 days"),
     "learners_stuck": mark("at work in the last 14 days on a task still unsolved: 10 wrong submits or half an hour"),
@@ -128,12 +124,6 @@ class Shown:
         return bool(self.row["is_small"])
 
 
-def tone(verdict: DayVerdict | None) -> str:
-    """The colour of the day: `good`, `warn`, `bad`, or `plain` for a day without history."""
-    tones = {"suspect": "bad", "unusual": "warn", "normal": "good"}
-    return tones.get(verdict.verdict, "plain") if verdict else "plain"
-
-
 def tiles(figures: Figures) -> list[Tile]:
     """The key figures of the last full day: those that are judged, and the new learners."""
     last, before = figures.last_full_day, figures.week_before
@@ -181,49 +171,6 @@ def _chosen(rows: Sequence[Row], courses: Sequence[int], shown: int, of_course: 
         seen[course] = seen.get(course, 0) + 1
         if number < shown or seen[course] <= of_course:
             yield Shown(row, course, more=number >= shown)
-
-
-def evidence(incident: Row, words: Words) -> list[str]:
-    """Why a task is an incident, and what to look at, in sentences."""
-    graded, learners = incident["graded_submits"], incident["learners"]
-    right = words.share(incident["success_rate"] or 0, 0)
-    told = [
-        words.plural(
-            "{count} graded submit by {learners} on the day, {right} correct.",
-            "{count} graded submits by {learners} on the day, {right} correct.",
-            graded,
-            learners=words.plural("{count} learner", "{count} learners", learners),
-            right=right,
-        )
-    ]
-    if incident["baseline_success_rate"] is not None:
-        told.append(
-            words.plural(
-                "In the 28 days before, {right} of {count} graded submit.",
-                "In the 28 days before, {right} of {count} graded submits.",
-                incident["baseline_graded_submits"],
-                right=words.share(incident["baseline_success_rate"], 0),
-            )
-        )
-    again = incident["solved_before_failing_now"]
-    if again:
-        told.append(
-            words.plural(
-                "{count} learner who had solved it before only fails now.",
-                "{count} learners who had solved it before only fail now.",
-                again,
-            )
-        )
-    advice = ADVICE[incident["kind"]]
-    return [*told, words.text(advice)]
-
-
-ADVICE = {
-    "broken": mark("Look at the check first: those who can do it fail as well."),
-    "hard": mark("The check seems sound: look at the statement, and at what the course teaches before it."),
-    "passes_everything": mark("Look at the check: it seems to accept any answer."),
-    "mute": mark("At least a fifth of the day's submits got no verdict: see whether the check runs at all."),
-}
 
 
 def course_totals(figures: Figures) -> list[dict[str, Number]]:

@@ -1,8 +1,10 @@
-"""The Google spreadsheet: read what is there, make room, write the values at once, then format.
+"""The Google spreadsheet: read what is there, bring worksheets and formats up to date, write the values.
 
 Each step is derived from what was just read, so after a lost answer the whole sequence simply runs
 again: what was done already is not done twice. The values of all worksheets travel in a single
-request; a reader sees the old tables or the new ones.
+request; a reader sees the old tables or the new ones. A delivery takes four requests at most, and
+one for a token; two when nothing has changed. Google allows sixty a minute:
+https://developers.google.com/workspace/sheets/api/limits
 """
 
 from __future__ import annotations
@@ -22,10 +24,12 @@ from gspread.http_client import HTTPClient
 
 from ingestion.faults import seconds_to_wait
 from orchestration.deliver import DeliveryError, words
-from orchestration.deliver.columns import TITLES
+from orchestration.deliver.catalogue import mark
 from orchestration.deliver.retry import TryFailed, with_retries
-from orchestration.deliver.sheet.google_requests import FIELDS, Sheet, look, own_range, read_sheets, sizing, values
-from orchestration.deliver.sheet.tables import Tables
+from orchestration.deliver.sheet.contents import Change
+from orchestration.deliver.sheet.google_requests import FIELDS, Plan, Sheet, own_range, places, plan, read_sheets
+from orchestration.deliver.sheet.sharing import Openness, openness
+from orchestration.deliver.sheet.tables import Tables, titles
 from orchestration.settings import GoogleSettings
 from orchestration.summary import Delivery
 
@@ -33,6 +37,13 @@ T = TypeVar("T")
 SCOPE = "https://www.googleapis.com/auth/spreadsheets"
 GOOGLE = "https://sheets.googleapis.com"
 _RETRIED = frozenset({408, 429, 500, 502, 503, 504})
+REFUSED = mark(
+    "'{title}' was not written: anyone with the link can read the spreadsheet. "
+    "Share it with named people only, or unset SHARE_LEARNERS"
+)
+NOT_KNOWN = mark(
+    "'{title}' was not written: whether the spreadsheet is private could not be found out. The next delivery asks again"
+)
 
 
 class GoogleSheet:
@@ -42,7 +53,7 @@ class GoogleSheet:
     `patience`: how long an outage is waited out beyond that.
     """
 
-    name = "Google spreadsheet"
+    name = mark("Google spreadsheet")
 
     def __init__(
         self,
@@ -62,14 +73,39 @@ class GoogleSheet:
         return f"https://docs.google.com/spreadsheets/d/{self._google.spreadsheet}"
 
     def deliver(self, tables: Tables) -> Delivery:
-        """Bring the spreadsheet to hold `tables`; after a DeliveryError it has the old or the new."""
+        """Bring the spreadsheet to hold `tables`; after a DeliveryError it has the old or the new.
+
+        Single learners are kept out of a spreadsheet that others than those it is shared with can read.
+        """
+        tables, refused = self._guarded(tables)
         written = self._with_retries(lambda api: _deliver(api, tables))
-        days = f"{len(tables.daily.rows):,} days"
-        return Delivery(self.name, True, self.target, f"{days} written" if written else f"{days}, already up to date")
+        if written:
+            detail = tables.words.text("{days} written", days=tables.days)
+        else:
+            detail = tables.words.text("{days}, already up to date", days=tables.days)
+        if refused:
+            return Delivery(self.name, False, self.target, f"{detail}; {refused}")
+        return Delivery(self.name, True, self.target, detail)
+
+    def preview(self, tables: Tables) -> list[Change]:
+        """What `deliver` would change; changes nothing. Raises DeliveryError."""
+        tables, _ = self._guarded(tables)
+        return self._with_retries(lambda api: _plan(api, tables)).changes
+
+    def _guarded(self, tables: Tables) -> tuple[Tables, str]:
+        """The tables that may be written, and why that of single learners may not, in words."""
+        if tables.learners is None:
+            return tables, ""
+        found = openness(self._google, self._timeout, self._sleep)
+        if found is Openness.PRIVATE:
+            return tables, ""
+        return tables.without_learners(), tables.words.text(
+            REFUSED if found is Openness.OPEN else NOT_KNOWN, title=tables.learners.title
+        )
 
     def check(self) -> str:
         for title, sheet in self._with_retries(_check).items():
-            if sheet.locked and title in TITLES:
+            if sheet.locked and title in titles():
                 raise DeliveryError(
                     f"{self.target}: the worksheet '{title}' is protected against {self._robot()}. "
                     "Let it edit, or remove the protection"
@@ -112,32 +148,38 @@ def _check(api: SpreadsheetApi) -> dict[str, Sheet]:
 
 def _deliver(api: SpreadsheetApi, tables: Tables) -> bool:
     """Bring the spreadsheet to hold `tables`; returns whether anything had to change."""
+    made = _plan(api, tables)
+    if made.structure:
+        api.change(made.structure)
+    if made.values:
+        api.values_batch_update(api.spreadsheet, {"valueInputOption": "RAW", "data": made.values})
+    return bool(made.structure or made.values)
+
+
+def _plan(api: SpreadsheetApi, tables: Tables) -> Plan:
+    """What there is to do, by the spreadsheet as it is."""
     sheets = api.worksheets()
-    found = _read(api, tables, sheets)
-    room, sheets = sizing(tuple(tables), sheets)
-    if room:
-        api.change(room)
-    data = [write for table in tables if (write := values(table, found.get(table.title, ())))]
-    if data:
-        api.values_batch_update(api.spreadsheet, {"valueInputOption": "RAW", "data": data})
-    formats = [request for table in tables for request in look(table, sheets[table.title])]
-    if formats:
-        api.change(formats)
-    return bool(room or data or formats)
+    return plan(tables, sheets, _read(api, tables, sheets))
 
 
 def _read(api: SpreadsheetApi, tables: Tables, sheets: dict[str, Sheet]) -> dict[str, Any]:
-    """The values in the tables' columns, by title, days and times as serial numbers."""
-    present = [table for table in tables if table.title in sheets]
-    if not present:
+    """The values in our columns, by our titles, days and times as serial numbers; all of what is withdrawn."""
+    present = {title: (there, sheets[there]) for title, there in places(tables, sheets).items()}
+    widths = {content.title: content.width for content in tables}
+    ranges = [
+        own_range(there, min(widths.get(title, sheet.columns), sheet.columns))
+        for title, (there, sheet) in present.items()
+        if sheet.columns
+    ]
+    if not ranges:
         return {}
     answer = api.values_batch_get(
         api.spreadsheet,
-        [own_range(table, columns=sheets[table.title].columns) for table in present],
+        ranges,
         {"valueRenderOption": "UNFORMATTED_VALUE", "dateTimeRenderOption": "SERIAL_NUMBER"},
     )
-    ranges = answer.get("valueRanges", [])
-    return {table.title: got.get("values", []) for table, got in zip(present, ranges, strict=True)}
+    read = [title for title, (_, sheet) in present.items() if sheet.columns]
+    return {title: got.get("values", []) for title, got in zip(read, answer.get("valueRanges", []), strict=True)}
 
 
 class ServiceAccount(Credentials):

@@ -5,17 +5,37 @@ https://developers.google.com/workspace/sheets/api/reference/rest/v4/spreadsheet
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from itertools import count
 from typing import Any
 
 from gspread.utils import convert_hex_to_colors_dict as to_rgb
+from gspread.utils import rowcol_to_a1
 
 from orchestration.deliver.columns import Kind
-from orchestration.deliver.sheet.tables import HEADER_FILL, HEADER_TEXT, NUMBER_FORMATS, SHADES, Cell, Chart, Table
+from orchestration.deliver.sheet.contents import (
+    HEADER_FILL,
+    HEADER_TEXT,
+    LOOKS,
+    NUMBER_FORMATS,
+    QUIET_TEXT,
+    SHADES,
+    Cell,
+    Change,
+    Chart,
+    Page,
+    Piece,
+    State,
+    Table,
+    count_cells,
+    is_wrapped,
+)
+from orchestration.deliver.sheet.summary_page import CHART_GAP, CHART_HEIGHT, CHART_TOP
+from orchestration.deliver.sheet.tables import Tables
 
 Request = dict[str, Any]
+Grid = Sequence[Sequence[Any]]
 
 FIELDS = (
     "sheets(properties(sheetId,title,gridProperties(rowCount,columnCount,frozenRowCount)),"
@@ -26,9 +46,11 @@ FIELDS = (
 _EPOCH = datetime(1899, 12, 30)
 _ROWS_AHEAD = 1_000
 _FIRST_COLUMNS = 26
-_BEFORE_CHART = 3  # columns between the table and the chart, for what people add
-_CHART_IDS = 72_000_000
-_TYPES: dict[Kind, str] = {"date": "DATE", "time": "DATE_TIME", "share": "PERCENT", "text": "TEXT"}
+_FIRST_ID, _FIRST_CHART_ID = 71_000_000, 73_000_001
+_EARLIER_CHART_ID = 72_000_000
+# On a screen of 1366 x 768 pixels a browser leaves about 1,240 x 440 for the cells and the charts beside them.
+_CHART_WIDTH = 600
+_TYPES: dict[Kind, str] = {"date": "DATE", "time": "DATE_TIME", "share": "PERCENT", "text": "TEXT", "flag": "TEXT"}
 
 
 @dataclass(frozen=True)
@@ -40,11 +62,11 @@ class Sheet:
     columns: int
     frozen: bool
     locked: bool
-    charts: Mapping[int, Mapping[str, Any]]
+    charts: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def read_sheets(spreadsheet: Mapping[str, Any]) -> dict[str, Sheet]:
-    """The worksheets in an answer of `spreadsheets.get`, by title; no rows without a grid."""
+    """The worksheets in an answer of `spreadsheets.get`, by title, in their order; no rows without a grid."""
     found = {}
     for sheet in spreadsheet.get("sheets", ()):
         properties = sheet["properties"]
@@ -63,75 +85,170 @@ def read_sheets(spreadsheet: Mapping[str, Any]) -> dict[str, Sheet]:
     return found
 
 
-def sizing(tables: Sequence[Table], sheets: Mapping[str, Sheet]) -> tuple[list[Request], dict[str, Sheet]]:
-    """Requests that add missing worksheets, rows and columns, and the worksheets thereafter.
+def places(tables: Tables, sheets: Mapping[str, Sheet]) -> dict[str, str]:
+    """Where each of our worksheets, wanted or withdrawn, may stand now: its title -> the one it has there.
 
-    New rows get their number formats at once: no reader sees a date as a number. Nothing shrinks.
+    One that bears its title of another language counts when there is none with its own.
+    """
+    titles = {title.casefold(): title for title in sheets}  # Google tells no capital from a small letter
+    found = {}
+    for content in (*tables, *tables.withdrawn):
+        there = [titles[name.casefold()] for name in content.names if name.casefold() in titles]
+        if there:
+            found[content.title] = there[0]
+    return found
+
+
+def own_range(title: str, columns: int, rows: int | None = None) -> str:
+    """The first `rows` (or all) of so many columns in A1 notation; Google refuses more than the grid has."""
+    letters = rowcol_to_a1(1, columns).rstrip("1")
+    return f"'{title.replace(chr(39), chr(39) * 2)}'!A1:{letters}{rows or ''}"
+
+
+@dataclass
+class Plan:
+    """What a delivery has to do: `structure` first, then `values`, ranges of one write."""
+
+    structure: list[Request]
+    values: list[Request]
+    changes: list[Change]
+
+
+def plan(tables: Tables, sheets: Mapping[str, Sheet], found: Mapping[str, Grid]) -> Plan:
+    """All that makes a spreadsheet hold `tables`, from its worksheets and the values `found` in them.
+
+    `found` is by our titles; it has whole worksheets of those withdrawn. The values of all worksheets
+    are one write. The page's formats come just before it, so that a write that fails is repeated with
+    its formats. Once its header is frozen, a table counts as formatted: what people changed since stays.
+    """
+    made = Plan([], [], [])
+    after = _Arrangement(sheets, places(tables, sheets))
+    for content in tables:
+        after.take_place(content, found.get(content.title, ()))
+    made.structure += after.requests
+    for content in tables:
+        now = _padded(found.get(content.title, ()) if content.title not in after.new else (), content.width)
+        sheet = after.sheets[content.title]
+        wanted = [[_plain(cell) for cell in row] for row in content.cells]
+        state = after.state_of(content.title)
+        made.changes.append(count_cells(content, wanted, now, state, lambda cell: cell in ("", None)))
+        grown, requests = _grown(content, sheet)
+        made.structure += requests
+        if not sheet.frozen:
+            made.structure += _dressed(content, sheet.id)
+        if not content.same(wanted, now):
+            blank = [[""] * content.width] * (len(now) - len(wanted))
+            if isinstance(content, Page):
+                made.structure += _page_formats(content, sheet.id)
+            size = own_range(content.title, content.width, max(len(wanted), len(now)))
+            made.values.append({"range": size, "majorDimension": "ROWS", "values": wanted + blank})
+        after.sheets[content.title] = grown
+    daily = after.sheets[tables.daily.title]
+    for content in tables:
+        made.structure += _charts(content.charts, after.sheets[content.title], daily, content.width)
+    if not after.sheets[tables.summary.title].frozen:
+        made.structure += _without_earlier_chart(daily)
+    for content in tables.withdrawn:
+        if (there := after.places.get(content.title)) is not None:
+            _withdraw(content, there, after.sheets[there], found.get(content.title, ()), made)
+    return made
+
+
+class _Arrangement:
+    """The worksheets as they come to be, in their order, and the requests for that."""
+
+    def __init__(self, sheets: Mapping[str, Sheet], found: dict[str, str]) -> None:
+        self.sheets = dict(sheets)
+        self.order = list(sheets)
+        self.places = found
+        self.new: set[str] = set()
+        self.renamed: set[str] = set()
+        self.requests: list[Request] = []
+        self._placed: list[str] = []
+
+    def state_of(self, title: str) -> State:
+        """How the worksheet of that title changes as a whole."""
+        return "new" if title in self.new else "renamed" if title in self.renamed else "kept"
+
+    def take_place(self, content: Table | Page, found: Grid) -> None:
+        """Let the worksheet be there under its title: renamed, or new beside its neighbours."""
+        title, there = content.title, self.places.get(content.title)
+        if there is not None and not content.is_ours(found):
+            if there.casefold() == title.casefold():
+                taken = {name.casefold() for name in self.sheets}
+                names = (f"{there} ({number})" for number in count(2))
+                self._rename(there, next(name for name in names if name.casefold() not in taken))
+            there = None
+        if there is None:
+            self._add(content)
+        elif there != title:
+            self._rename(there, title)
+            self.renamed.add(title)
+        self._placed.append(title)
+
+    def _rename(self, old: str, new: str) -> None:
+        self.sheets[new] = self.sheets.pop(old)
+        self.order[self.order.index(old)] = new
+        properties = {"sheetId": self.sheets[new].id, "title": new}
+        self.requests.append({"updateSheetProperties": {"properties": properties, "fields": "title"}})
+
+    def _add(self, content: Table | Page) -> None:
+        """After the one that comes before it in our order; the first one comes first of all."""
+        index = self.order.index(self._placed[-1]) + 1 if self._placed else 0
+        taken = {other.id for other in self.sheets.values()}
+        free_id = next(number for number in count(_FIRST_ID) if number not in taken)
+        columns = max(content.width, _FIRST_COLUMNS)
+        sheet = Sheet(free_id, _rows_for(content), columns, frozen=False, locked=False)
+        grid = {"rowCount": sheet.rows, "columnCount": columns}
+        properties = {"sheetId": free_id, "title": content.title, "index": index, "gridProperties": grid}
+        self.requests.append({"addSheet": {"properties": properties}})
+        self.sheets[content.title] = sheet
+        self.order.insert(index, content.title)
+        self.new.add(content.title)
+
+
+def _rows_for(content: Table | Page) -> int:
+    return _ROWS_AHEAD * (len(content.cells) // _ROWS_AHEAD + 1)
+
+
+def _grown(content: Table | Page, sheet: Sheet) -> tuple[Sheet, list[Request]]:
+    """The worksheet with room for its content. New rows get their number formats at once: no reader sees
+    a date as a number. Nothing shrinks.
     """
     requests: list[Request] = []
-    after = dict(sheets)
-    for table in tables:
-        sheet = sheets.get(table.title)
-        rows = _ROWS_AHEAD * (len(table.cells) // _ROWS_AHEAD + 1)
-        columns = len(table.columns) + (_BEFORE_CHART + 1 if table.chart else 0)
-        if sheet is None:
-            columns = max(columns, _FIRST_COLUMNS)
-            taken = {other.id for other in after.values()}
-            free_id = next(number for number in count(71_000_000) if number not in taken)
-            sheet = Sheet(free_id, rows, columns, frozen=False, locked=False, charts={})
-            grid = {"rowCount": rows, "columnCount": columns}
-            properties = {"sheetId": sheet.id, "title": table.title, "gridProperties": grid}
-            requests.append({"addSheet": {"properties": properties}})
-            requests += _formats(table, sheet.id, 1)
-        if sheet.columns < columns:
-            requests.append(_properties(sheet.id, {"columnCount": columns}))
-            sheet = replace(sheet, columns=columns)
-        if sheet.rows < len(table.cells):
-            requests.append(_properties(sheet.id, {"rowCount": rows}))
-            requests += _formats(table, sheet.id, sheet.rows)
-            sheet = replace(sheet, rows=rows)
-        after[table.title] = sheet
-    return requests, after
+    columns = content.width + (1 if content.charts else 0)
+    if sheet.columns < columns:
+        requests.append(_grid_properties(sheet.id, {"columnCount": columns}))
+        sheet = replace(sheet, columns=columns)
+    if sheet.rows < len(content.cells):
+        rows = _rows_for(content)
+        requests.append(_grid_properties(sheet.id, {"rowCount": rows}))
+        if isinstance(content, Table):
+            requests += _formats(content, sheet.id, sheet.rows)
+        sheet = replace(sheet, rows=rows)
+    return sheet, requests
 
 
-def values(table: Table, found: Sequence[Sequence[Any]]) -> dict[str, Any] | None:
-    """One range of a values write that turns `found` into the table; None when they are the same.
-
-    `found` is the table's columns as read, unformatted. Rows that vanished become blank as well.
-    """
-    width = len(table.columns)
-    wanted = [[_plain(cell) for cell in row] for row in table.cells]
-    now = [[*row, *[""] * (width - len(row))] for row in found]
-    while now and not any(cell != "" for cell in now[-1]):
-        now.pop()
-    if table.same(wanted, now):
-        return None
-    wanted += [[""] * width for _ in range(len(now) - len(wanted))]
-    return {"range": own_range(table, rows=len(wanted)), "majorDimension": "ROWS", "values": wanted}
-
-
-def own_range(table: Table, *, rows: int | None = None, columns: int = 26) -> str:
-    """The table's first `rows` (or all) and `columns` in A1 notation; Google refuses more than the grid has."""
-    last = min(len(table.columns), columns)
-    return f"'{table.title}'!A1:{chr(ord('A') + last - 1)}{rows or ''}"
+def _withdraw(content: Table, there: str, sheet: Sheet, found: Grid, made: Plan) -> None:
+    """Remove a worksheet of ours; where people added something, only our columns' values."""
+    cells = sum(cell != "" for row in found for cell in row[: content.width])
+    if not cells or not content.is_ours(found):
+        return
+    if sheet.charts or any(cell != "" for row in found for cell in row[content.width :]):
+        width = min(content.width, sheet.columns)
+        area = own_range(there, width, len(found))
+        made.values.append({"range": area, "majorDimension": "ROWS", "values": [[""] * width] * len(found)})
+        made.changes.append(Change(content.title, removed=cells))
+    else:
+        made.structure.append({"deleteSheet": {"sheetId": sheet.id}})
+        made.changes.append(Change(content.title, removed=cells, worksheet="removed"))
 
 
-def look(table: Table, sheet: Sheet) -> list[Request]:
-    """Requests that format a new worksheet, and that bring its chart up to date.
-
-    A frozen header marks a worksheet as formatted: what people changed since then stays.
-    """
-    requests: list[Request] = []
-    if not sheet.frozen:
-        requests.append(_properties(sheet.id, {"frozenRowCount": 1}))
-        requests += _formats(table, sheet.id, 0) + _widths(table, sheet.id)
-        header = {"bold": True, "foregroundColor": to_rgb(HEADER_TEXT)}
-        painted = {"backgroundColor": to_rgb(HEADER_FILL), "textFormat": header}
-        requests.append(_paint(_area(sheet.id, 0, len(table.columns), 0, endRowIndex=1), painted))
-        requests += _colours(table, sheet.id)
-    if table.chart:
-        requests += _chart(table, table.chart, sheet)
-    return requests
+def _padded(found: Grid, width: int) -> list[list[Any]]:
+    rows = [[*row[:width], *[""] * (width - len(row))] for row in found]
+    while rows and not any(cell != "" for cell in rows[-1]):
+        rows.pop()
+    return rows
 
 
 def _plain(cell: Cell) -> int | float | str:
@@ -144,7 +261,7 @@ def _plain(cell: Cell) -> int | float | str:
     return (moment - _EPOCH) / timedelta(days=1)
 
 
-def _properties(sheet_id: int, grid: dict[str, int]) -> Request:
+def _grid_properties(sheet_id: int, grid: dict[str, Any]) -> Request:
     fields = ",".join(f"gridProperties.{name}" for name in grid)
     properties = {"sheetId": sheet_id, "gridProperties": grid}
     return {"updateSheetProperties": {"properties": properties, "fields": fields}}
@@ -165,28 +282,61 @@ def _paint(area: Mapping[str, int], look: Mapping[str, Any]) -> Request:
     return {"repeatCell": {"range": area, "cell": {"userEnteredFormat": look}, "fields": fields}}
 
 
+def _number_format(kind: Kind, pattern: str = "") -> dict[str, Any]:
+    """What a cell's look says of numbers; nothing for those that are shown as they are."""
+    if kind == "plain":
+        return {}
+    return {"numberFormat": {"type": _TYPES.get(kind, "NUMBER"), "pattern": pattern or NUMBER_FORMATS[kind]}}
+
+
 def _formats(table: Table, sheet_id: int, first_row: int) -> list[Request]:
     left = {"horizontalAlignment": "LEFT", "padding": {"left": 10}}
     right = {"horizontalAlignment": "RIGHT"}
-    requests = []
-    for index, column in enumerate(table.columns):
-        number_format = {"type": _TYPES.get(column.kind, "NUMBER"), "pattern": NUMBER_FORMATS[column.kind]}
-        look = {"numberFormat": number_format, **(left if column.left else right)}
-        requests.append(_paint(_area(sheet_id, index, first_row=first_row), look))
-    return requests
+    return [
+        _paint(
+            _area(sheet_id, index, first_row=first_row),
+            {
+                **_number_format(column.kind),
+                **(left if column.left else right),
+                **({"wrapStrategy": "WRAP"} if is_wrapped(column) else {}),
+                "verticalAlignment": "TOP",
+            },
+        )
+        for index, column in enumerate(table.columns)
+    ]
 
 
-def _widths(table: Table, sheet_id: int) -> list[Request]:
+def _dressed(content: Table | Page, sheet_id: int) -> list[Request]:
+    """What a worksheet gets once: widths, a frozen first line; a table's header, formats and colours."""
+    grid: dict[str, Any] = {"frozenRowCount": 1}
+    requests = _widths(content, sheet_id)
+    if isinstance(content, Page):
+        return [*requests, _grid_properties(sheet_id, {**grid, "hideGridlines": True})]
+    requests += [_grid_properties(sheet_id, grid), *_formats(content, sheet_id, 1)]
+    header = {
+        "backgroundColor": to_rgb(HEADER_FILL),
+        "textFormat": {"bold": True, "foregroundColor": to_rgb(HEADER_TEXT)},
+        "verticalAlignment": "MIDDLE",
+        "wrapStrategy": "WRAP",
+    }
+    for index, column in enumerate(content.columns):
+        aligned = {"horizontalAlignment": "LEFT", "padding": {"left": 10}}
+        painted = {**header, **(aligned if column.left else {"horizontalAlignment": "RIGHT"})}
+        requests.append(_paint(_area(sheet_id, index, 1, 0, endRowIndex=1), painted))
+    return requests + _colours(content, sheet_id)
+
+
+def _widths(content: Table | Page, sheet_id: int) -> list[Request]:
     place = {"sheetId": sheet_id, "dimension": "COLUMNS"}
     return [
         {
             "updateDimensionProperties": {
                 "range": {**place, "startIndex": index, "endIndex": index + 1},
-                "properties": {"pixelSize": column.pixels},
+                "properties": {"pixelSize": pixels},
                 "fields": "pixelSize",
             }
         }
-        for index, column in enumerate(table.columns)
+        for index, pixels in enumerate(content.widths)
     ]
 
 
@@ -198,56 +348,118 @@ def _colours(table: Table, sheet_id: int) -> list[Request]:
             for point, (value, colour) in zip(("minpoint", "midpoint", "maxpoint"), SHADES, strict=True)
         }
         rules.append({"ranges": [_area(sheet_id, table.shaded)], "gradientRule": gradient})
-    for formula, fill in table.marks:
+    for mark in table.marks:
+        look: dict[str, Any] = {"textFormat": {"foregroundColor": to_rgb(QUIET_TEXT)}}
+        if mark.fill:
+            look = {"backgroundColor": to_rgb(mark.fill), "textFormat": {"bold": True}}
         rule = {
-            "condition": {"type": "CUSTOM_FORMULA", "values": [{"userEnteredValue": f"={formula}"}]},
-            "format": {"backgroundColor": to_rgb(fill), "textFormat": {"bold": True}},
+            "condition": {"type": "CUSTOM_FORMULA", "values": [{"userEnteredValue": f"={mark.formula}"}]},
+            "format": look,
         }
-        rules.append({"ranges": [_area(sheet_id, 0, len(table.columns))], "booleanRule": rule})
+        rules.append({"ranges": [_area(sheet_id, 0, table.width)], "booleanRule": rule})
     return [{"addConditionalFormatRule": {"index": index, "rule": rule}} for index, rule in enumerate(rules)]
 
 
-def _chart(table: Table, chart: Chart, sheet: Sheet) -> list[Request]:
-    chart_id = _CHART_IDS + sheet.id % 1_000_000
-    old = sheet.charts.get(chart_id)
-    if old is None:
-        if sheet.frozen:  # people removed it
-            return []
-        anchor = {"sheetId": sheet.id, "rowIndex": 1, "columnIndex": len(table.columns) + _BEFORE_CHART}
-        position = {"overlayPosition": {"anchorCell": anchor, "widthPixels": 1_000, "heightPixels": 420}}
-        return [{"addChart": {"chart": {"chartId": chart_id, "spec": _spec(chart, sheet), "position": position}}}]
-    new = _reaching(old, sheet)
-    if str(old.get("title", "")).startswith(chart.name):
-        new["title"] = chart.title
-    return [] if new == old else [{"updateChartSpec": {"chartId": chart_id, "spec": new}}]
+def _page_formats(page: Page, sheet_id: int) -> list[Request]:
+    """Every format of the page: its columns are cleared, then each run of like cells is painted."""
+    area = {"sheetId": sheet_id, "startColumnIndex": 0, "endColumnIndex": page.width}
+    requests: list[Request] = [{"repeatCell": {"range": area, "cell": {}, "fields": "userEnteredFormat"}}]
+    columns: dict[tuple[int, int, str], list[int]] = {}
+    looks: dict[str, dict[str, Any]] = {}
+    for column in range(page.width):
+        first = 0
+        described = [_described(line[column]) for line in page.lines]
+        for row, look in enumerate(described):
+            if row + 1 == len(described) or described[row + 1] != look:
+                looks[str(look)] = look
+                columns.setdefault((first, row + 1, str(look)), []).append(column)
+                first = row + 1
+    for (first, end, name), alike in columns.items():
+        for start in (column for column in alike if column - 1 not in alike):
+            width = next(number for number in count(1) if start + number not in alike)
+            if looks[name]:
+                requests.append(_paint(_area(sheet_id, start, width, first, endRowIndex=end), looks[name]))
+    return requests
 
 
-def _spec(chart: Chart, sheet: Sheet) -> dict[str, Any]:
-    def source(column: int) -> dict[str, Any]:
-        return {"sourceRange": {"sources": [_area(sheet.id, column, first_row=0, endRowIndex=sheet.rows)]}}
+def _described(piece: Piece) -> dict[str, Any]:
+    """The format of a cell of the page."""
+    look = LOOKS[piece.style]
+    if piece.value is None and not look.fill:
+        return {}
+    letters: dict[str, Any] = {"fontSize": look.size, "bold": look.bold}
+    if look.colour:
+        letters["foregroundColor"] = to_rgb(look.colour)
+    painted: dict[str, Any] = {
+        **_number_format(piece.kind, piece.pattern),
+        "textFormat": letters,
+        "horizontalAlignment": "LEFT" if piece.left else "RIGHT",
+    }
+    if look.fill:
+        painted["backgroundColor"] = to_rgb(look.fill)
+    return painted
 
+
+def _charts(charts: Sequence[Chart], sheet: Sheet, source: Sheet, columns: int) -> list[Request]:
+    """Requests for a worksheet's charts: added with it, then kept up to date; one that people removed stays away."""
+    requests: list[Request] = []
+    for number, chart in enumerate(charts):
+        chart_id = _FIRST_CHART_ID + number
+        old = sheet.charts.get(chart_id)
+        if old is not None:
+            new = _reaching(old, chart, source)
+            if chart.is_named(str(old.get("title", ""))):
+                new["title"] = chart.title
+            if new != old:
+                requests.append({"updateChartSpec": {"chartId": chart_id, "spec": new}})
+        elif not sheet.frozen:
+            place = {
+                "anchorCell": {"sheetId": sheet.id, "rowIndex": 0, "columnIndex": columns},
+                "offsetXPixels": 10,
+                "offsetYPixels": CHART_TOP + number * (CHART_HEIGHT + CHART_GAP),
+                "widthPixels": _CHART_WIDTH,
+                "heightPixels": CHART_HEIGHT,
+            }
+            drawn = {"chartId": chart_id, "spec": _spec(chart, source), "position": {"overlayPosition": place}}
+            requests.append({"addChart": {"chart": drawn}})
+    return requests
+
+
+def _spec(chart: Chart, source: Sheet) -> dict[str, Any]:
+    def cells(column: int) -> dict[str, Any]:
+        rows = {"startRowIndex": chart.first_row - 1, "endRowIndex": chart.last_row}
+        return {"sourceRange": {"sources": [_area(source.id, column) | rows]}}
+
+    axis: dict[str, Any] = {"position": "LEFT_AXIS"}
+    if chart.kind != "share":
+        axis["viewWindowOptions"] = {"viewWindowMin": 0, "viewWindowMode": "EXPLICIT"}
     return {
         "title": chart.title,
+        "titleTextFormat": {"fontSize": 11, "bold": True},
         "basicChart": {
             "chartType": "LINE",
-            "legendPosition": "BOTTOM_LEGEND",
-            "headerCount": 1,
-            "domains": [{"domain": source(0)}],
-            "series": [
-                {"series": source(column), "targetAxis": "LEFT_AXIS", "color": to_rgb(colour)}
-                for column, colour in chart.lines
-            ],
+            "legendPosition": "NO_LEGEND",
+            "headerCount": 0,
+            "axis": [axis],
+            "domains": [{"domain": cells(0)}],
+            "series": [{"series": cells(chart.column), "targetAxis": "LEFT_AXIS", "color": to_rgb(chart.colour)}],
         },
     }
 
 
-def _reaching(spec: Any, sheet: Sheet) -> Any:
-    """The chart, as people left it, with its ranges on this worksheet stretched to the last row."""
+def _reaching(spec: Any, chart: Chart, source: Sheet) -> Any:
+    """The chart, as people left it, with its ranges on the source at the newest rows."""
     if isinstance(spec, list):
-        return [_reaching(part, sheet) for part in spec]
+        return [_reaching(part, chart, source) for part in spec]
     if not isinstance(spec, Mapping):
         return spec
-    new = {name: _reaching(part, sheet) for name, part in spec.items()}
-    if new.get("sheetId", 0) == sheet.id and "endColumnIndex" in new and "endRowIndex" in new:
-        new["endRowIndex"] = max(new["endRowIndex"], sheet.rows)
+    new = {name: _reaching(part, chart, source) for name, part in spec.items()}
+    if new.get("sheetId", 0) == source.id and "endColumnIndex" in new and "endRowIndex" in new:
+        new |= {"startRowIndex": chart.first_row - 1, "endRowIndex": chart.last_row}
     return new
+
+
+def _without_earlier_chart(daily: Sheet) -> list[Request]:
+    """The chart that earlier versions drew beside the days; the page has it now."""
+    earlier = _EARLIER_CHART_ID + daily.id % 1_000_000
+    return [{"deleteEmbeddedObject": {"objectId": earlier}}] if earlier in daily.charts else []

@@ -1,114 +1,178 @@
-"""What the worksheets hold and how they look, as plain values that both writers share."""
+"""The worksheets for some figures: which there are, in what order, and what stands in them."""
 
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from orchestration.deliver.columns import ABOUT_COLUMNS, ABOUT_TITLE, DAILY, LOADS, Column, Kind
+from orchestration.deliver.catalogue import mark
+from orchestration.deliver.columns import (
+    ABOUT_COLUMNS,
+    ABOUT_TITLE,
+    CHANGES,
+    COURSES,
+    DAILY,
+    LEARNERS,
+    LOADS,
+    MONTHLY,
+    PERIODS,
+    REPAIR,
+    SUMMARY_TITLE,
+    WEEKLY,
+    Column,
+    Worksheet,
+    label_of,
+)
+from orchestration.deliver.columns import Row as MartRow
 from orchestration.deliver.figures import Figures, Receipt
 from orchestration.deliver.notices import notices
-from orchestration.deliver.words import Words, one_line
+from orchestration.deliver.sheet.contents import HEADING_FILL, NOTICE_FILL, Cell, Mark, Page, Row, Table
+from orchestration.deliver.sheet.summary_page import summary_page
+from orchestration.deliver.words import Words, in_every_language, one_line
 from orchestration.summary import RunSummary
 
-Cell = date | datetime | int | float | str | None
-Row = tuple[Cell, ...]
-
-NUMBER_FORMATS: dict[Kind, str] = {
-    "date": "yyyy-mm-dd",
-    "time": "yyyy-mm-dd hh:mm",
-    "count": "#,##0",
-    "decimal": "0.0",
-    "share": "0.0%",
-    "text": "@",
+MOST_TASKS = 200
+RUN_LABEL = mark("Run that wrote this")
+NOTICE_LABEL = mark("Notice")
+FLAGS = {
+    "stuck": mark("stuck"),
+    "at_risk": mark("at risk"),
+    "struggling": mark("struggling"),
+    "disengaging": mark("disengaging"),
+    "new": mark("new"),
+    "dormant": mark("dormant"),
 }
-"""Patterns that Google Sheets and Excel read alike."""
-
-HEADER_FILL, HEADER_TEXT = "1F3A5F", "FFFFFF"
-SHADES = ((0, "F4B6B0"), (0.5, "FDF3CF"), (1, "A9D8B0"))
-"""The colour, as RRGGBB, at each value; between them it changes gradually."""
-CHART_NAME = "Attempts, correct submits and unique users a day"
-CHART_LINES = {"attempts": "4C78A8", "correct_submits": "3A9D5D", "unique_users": "E08A2C"}
-RUN_LABEL = "Run that wrote this"
-NOTICE_LABEL = "Notice"
+"""Why a learner needs help, as `reasons` names it."""
 _MAX_TEXT = 30_000  # Excel takes 32,767 characters in a cell, Google Sheets 50,000
-
-
-@dataclass(frozen=True)
-class Chart:
-    """Lines over all rows: (column, RRGGBB) of each. Every `title` begins with `name`, which identifies it."""
-
-    name: str
-    title: str
-    lines: tuple[tuple[int, str], ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """One worksheet: a header row of the columns' names, then `rows`; times are the report zone's.
-
-    The cells of the column `shaded` are coloured by SHADES. Rows for which a formula of `marks`,
-    written for row 2, holds are bold and filled with its colour. `unstable` names rows (by their
-    first cell) that may differ without making the worksheet out of date.
-    """
-
-    title: str
-    columns: tuple[Column, ...]
-    rows: tuple[Row, ...]
-    shaded: int | None = None
-    marks: tuple[tuple[str, str], ...] = ()
-    chart: Chart | None = None
-    unstable: frozenset[str] = frozenset()
-
-    @property
-    def header(self) -> tuple[str, ...]:
-        return tuple(column.name for column in self.columns)
-
-    @property
-    def cells(self) -> tuple[Row, ...]:
-        return (self.header, *self.rows)
-
-    def same(self, wanted: Sequence[Sequence[object]], found: Sequence[Sequence[object]]) -> bool:
-        """Whether a worksheet that reads as `found` holds `wanted`: `cells` as it would return them.
-
-        Fractions may differ in the last digits that spreadsheets keep; unstable rows may differ.
-        """
-        return len(wanted) == len(found) and all(
-            all(map(_same_cell, new, old)) or (new[0] == old[0] and new[0] in self.unstable)
-            for new, old in zip(wanted, found, strict=True)
-        )
+_DESCRIPTIONS = {
+    "course_title": mark("The course, by its name and run where its key tells them."),
+    "window_start": mark("First instant of the window."),
+    "window_end": mark("End of the window; it does not belong to it."),
+    "computed_at": mark("When the window was last asked for."),
+}
+"""Of columns that no mart has."""
+_LATER_WORKSHEETS = (WEEKLY, MONTHLY, COURSES, REPAIR, CHANGES, PERIODS, LEARNERS)
+"""Those that spreadsheets of earlier versions lack: people may have worksheets of such names."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """All worksheets in their order. No row of any of them is about one learner."""
+    """All worksheets in their order. No row of any of them but those of `learners` is about one learner.
 
+    `learners` is there when it is wanted; `withdrawn` are worksheets that must not be there (any more).
+    """
+
+    words: Words
+    summary: Page
     daily: Table
-    quality: Table
+    others: tuple[Table, ...]
     about: Table
+    learners: Table | None = None
+    withdrawn: tuple[Table, ...] = ()
 
-    def __iter__(self) -> Iterator[Table]:
-        return iter((self.daily, self.quality, self.about))
+    def __iter__(self) -> Iterator[Table | Page]:
+        learners = () if self.learners is None else (self.learners,)
+        return iter((self.summary, self.daily, *self.others, *learners, self.about))
+
+    def without_learners(self) -> "Tables":
+        """The same, with the worksheet about single learners taken back."""
+        if self.learners is None:
+            return self
+        return replace(self, learners=None, withdrawn=(replace(self.learners, rows=()),))
+
+    @property
+    def days(self) -> str:
+        """How much there is, in words."""
+        return self.words.plural("{count} day", "{count} days", len(self.daily.rows))
 
 
-def build_tables(figures: Figures, summary: RunSummary, docs: str, words: Words) -> Tables:
-    """The worksheets for these figures. `docs` is the documentation's address or path."""
-    quality = Table(LOADS.title, LOADS.columns, tuple(map(_load, figures.receipts)))
-    return Tables(_daily(figures, summary.demo), quality, _about(figures, summary, docs, words))
+def titles() -> frozenset[str]:
+    """Of all worksheets, in every language."""
+    worksheets = (DAILY, LOADS, *_LATER_WORKSHEETS)
+    all_titles = (SUMMARY_TITLE, ABOUT_TITLE, *(worksheet.title for worksheet in worksheets))
+    return frozenset(name for title in all_titles for name in in_every_language(title))
 
 
-def _daily(figures: Figures, demo: bool) -> Table:
-    return Table(
-        title=DAILY.title,
-        columns=DAILY.columns,
-        rows=tuple((day.date, *(day.values[name] for name in DAILY.names[1:])) for day in figures.days),
-        shaded=DAILY.names.index("success_rate"),
-        chart=Chart(
-            name=CHART_NAME,
-            title=f"{CHART_NAME} (made-up data)" if demo else CHART_NAME,
-            lines=tuple((DAILY.names.index(name), colour) for name, colour in CHART_LINES.items()),
+def build_tables(
+    figures: Figures, summary: RunSummary, docs: str, words: Words, share_learners: bool = False
+) -> Tables:
+    """The worksheets for these figures. `docs` is the documentation's address or path.
+
+    Single learners are in them only with `share_learners`.
+    """
+    shown = (DAILY, WEEKLY, MONTHLY, COURSES, REPAIR, CHANGES, PERIODS, LOADS, *([LEARNERS] if share_learners else []))
+    tables = Tables(
+        words=words,
+        summary=summary_page(figures, summary, words),
+        daily=_daily(figures, words),
+        others=(
+            _table(WEEKLY, words, figures.weekly),
+            _table(MONTHLY, words, figures.monthly),
+            _table(COURSES, words, figures.courses),
+            _table(REPAIR, words, [task for task in figures.tasks if task["repair_rank"] is not None][:MOST_TASKS]),
+            _table(CHANGES, words, [_revision(row, words) for row in figures.revisions]),
+            _table(PERIODS, words, figures.periods),
+            replace(_table(LOADS, words), rows=tuple(_load(receipt) for receipt in figures.receipts)),
         ),
+        about=_about(figures, summary, docs, words, shown),
+        learners=_table(LEARNERS, words, [_learner(row, words) for row in figures.learners]),
     )
+    return tables if share_learners else tables.without_learners()
+
+
+def _table(worksheet: Worksheet, words: Words, rows: Sequence[MartRow] = ()) -> Table:
+    """A worksheet that shows rows of a mart as they are."""
+    columns = worksheet.columns
+    return Table(
+        names=_names(worksheet.title, words),
+        columns=columns,
+        header=tuple(map(words.heading, columns)),
+        rows=tuple(tuple(_cell(column, row.get(column.name), words) for column in columns) for row in rows),
+        headers=_headers(columns),
+        shaded=next((at for at, column in enumerate(columns) if column.name == "success_rate"), None),
+        marks=tuple(_grey(at, column) for at, column in enumerate(columns) if column.kind == "flag"),
+        takes_over=worksheet not in _LATER_WORKSHEETS,
+    )
+
+
+def _names(title: str, words: Words) -> tuple[str, ...]:
+    """A title in this language, then in the others."""
+    own = words.text(title)
+    return (own, *(name for name in in_every_language(title) if name != own))
+
+
+def _headers(columns: Sequence[Column]) -> frozenset[str]:
+    """Every text that stands over one of the columns, in any language."""
+    labels = {name for column in columns for name in in_every_language(column.label)}
+    return frozenset(labels | {column.name for column in columns})
+
+
+def _grey(at: int, column: Column) -> Mark:
+    """Rows of statistics over few learners, and those of periods that are not complete, are grey."""
+    letter = chr(ord("A") + at)
+    return Mark(f'AND($A2<>"",${letter}2="")' if column.name == "is_complete" else f'${letter}2<>""')
+
+
+def _cell(column: Column, value: object, words: Words) -> Cell:
+    if column.kind == "flag":
+        return words.text("yes") if value else None
+    if isinstance(value, datetime):
+        return value.replace(tzinfo=None, microsecond=0)
+    if isinstance(value, str):
+        return _text(words.course(value))
+    return value  # type: ignore[return-value]
+
+
+def _daily(figures: Figures, words: Words) -> Table:
+    rows = tuple((day.date, *(day.values[name] for name in DAILY.names[1:])) for day in figures.days)
+    return replace(_table(DAILY, words), rows=rows)
+
+
+def _revision(row: MartRow, words: Words) -> MartRow:
+    return row if words.language == "en" else {**row, "metric": words.text(label_of(row["metric"]))}
+
+
+def _learner(row: MartRow, words: Words) -> MartRow:
+    return {**row, "reasons": ", ".join(words.text(FLAGS.get(reason, reason)) for reason in row["reasons"])}
 
 
 def _load(receipt: Receipt) -> Row:
@@ -122,38 +186,42 @@ def _load(receipt: Receipt) -> Row:
     )
 
 
-def _about(figures: Figures, summary: RunSummary, docs: str, words: Words) -> Table:
+def _about(figures: Figures, summary: RunSummary, docs: str, words: Words, worksheets: Sequence[Worksheet]) -> Table:
     loaded, last = figures.loaded_at, figures.as_of_day
+    text = words.text
     rows: list[Row] = [
-        *((NOTICE_LABEL, _text(notice)) for notice in notices(figures, summary, words)),
+        *((text(NOTICE_LABEL), _text(notice)) for notice in notices(figures, summary, words)),
         (
-            "What this is",
-            "Daily figures of the learners' attempts at graded tasks, written by a program after each run",
+            text("What this is"),
+            text("Figures of the learners' attempts at graded tasks, written by a program after each run"),
         ),
-        ("Your own additions", "Columns right of the tables and other worksheets stay as you left them"),
-        ("Data as of", words.moment(loaded) if loaded else "nothing loaded yet"),
-        ("Last full day", words.day(last) if last else "none yet"),
-        ("Time zone of all days and times", str(figures.zone)),
-        (RUN_LABEL, _text(summary.run_id)),
-        ("Documentation", _text(docs)),
+        (
+            text("Your own additions"),
+            text("Columns right of the tables and other worksheets stay as you left them"),
+        ),
+        (text("Data as of"), words.moment(loaded) if loaded else text("nothing loaded yet")),
+        (text("Last full day"), words.day(last) if last else text("none yet")),
+        (text("Time zone of all days and times"), str(figures.zone)),
+        (text(RUN_LABEL), _text(summary.run_id)),
+        (text("Documentation"), _text(docs)),
     ]
-    for worksheet in (DAILY, LOADS):
+    for worksheet in worksheets:
         known = figures.descriptions.get(worksheet.mart, {})
-        rows.append((f"{worksheet.title}: {worksheet.grain}", None))
-        rows += [(name, _text(known.get(name, "")) or "(not described)") for name in worksheet.names]
+        rows.append((f"{text(worksheet.title)}: {text(worksheet.grain)}", None))
+        for column in worksheet.columns:
+            described = known.get(column.name) or _DESCRIPTIONS.get(column.name, "")
+            rows.append((words.heading(column), _text(text(described)) or text("(not described)")))
+    notice = ",".join(f'$A2="{name}"' for name in in_every_language(NOTICE_LABEL))
     return Table(
-        title=ABOUT_TITLE,
+        names=_names(ABOUT_TITLE, words),
         columns=ABOUT_COLUMNS,
+        header=tuple(text(column.label) for column in ABOUT_COLUMNS),
         rows=tuple(rows),
-        marks=((f'$A2="{NOTICE_LABEL}"', "FFE3A3"), ('AND($A2<>"",$B2="")', "DCE6F2")),
-        unstable=frozenset({RUN_LABEL}),
+        headers=_headers(ABOUT_COLUMNS),
+        marks=(Mark(f"OR({notice})", NOTICE_FILL), Mark('AND($A2<>"",$B2="")', HEADING_FILL)),
+        unstable=frozenset({text(RUN_LABEL)}),
+        takes_over=True,
     )
-
-
-def _same_cell(new: object, old: object) -> bool:
-    if isinstance(new, float) and isinstance(old, int | float):
-        return math.isclose(new, old, rel_tol=1e-12)
-    return new == old
 
 
 def _text(value: str) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -15,13 +16,15 @@ from orchestration.commands.arguments import parse, window_of
 from orchestration.errors import SettingsError
 from orchestration.settings import ROOT
 
+MOSCOW = ZoneInfo("Europe/Moscow")
+
 
 def utc(*parts: int) -> datetime:
     return datetime(*parts, tzinfo=timezone.utc)  # type: ignore[misc, arg-type]
 
 
 def window(start: str, end: str) -> Window | None:
-    return window_of(parse(["run", "--start", start, "--end", end]))
+    return window_of(parse(["run", "--start", start, "--end", end]), MOSCOW)
 
 
 @pytest.mark.parametrize(
@@ -82,11 +85,11 @@ def test_the_end_comes_after_the_start(end: str) -> None:
 @pytest.mark.parametrize("given", ["--start", "--end"])
 def test_a_window_has_two_ends(given: str) -> None:
     with pytest.raises(SettingsError, match="both START and END"):
-        window_of(parse(["run", given, "2023-04-01"]))
+        window_of(parse(["run", given, "2023-04-01"]), MOSCOW)
 
 
 def test_without_a_window_what_is_due_is_meant() -> None:
-    assert window_of(parse(["ingest"])) is None
+    assert window_of(parse(["ingest"]), MOSCOW) is None
 
 
 @pytest.mark.parametrize(
@@ -101,8 +104,12 @@ def test_without_a_window_what_is_due_is_meant() -> None:
         ["metrics", "--start", "2023-04-01"],
         ["build", "--start", "2023-04-01", "--end", "2023-04-02"],
         ["run", "--no-such-option"],
+        ["run", "--dry-run"],
+        ["ingest", "--start", "2023-04-01", "--end", "2023-04-02", "--sheet"],
         ["docs", "--port", "70000"],
         ["docs", "--port", "http"],
+        ["schedule", "--at", "24:00"],
+        ["restore"],
     ],
 )
 def test_bad_usage_ends_with_code_2_and_starts_nothing(tmp_path: Path, arguments: list[str]) -> None:
@@ -119,3 +126,41 @@ def test_bad_usage_ends_with_code_2_and_starts_nothing(tmp_path: Path, arguments
     assert done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "start", "end"),
+    [
+        (["--day", "2026-11-14"], "2026-11-13 21:00", "2026-11-14 21:00"),
+        (["--from", "2026-11-01", "--to", "2026-12-01"], "2026-10-31 21:00", "2026-11-30 21:00"),
+        (["--start", "2026-11-14", "--end", "2026-11-15"], "2026-11-14 00:00", "2026-11-15 00:00"),
+    ],
+)
+def test_days_of_metrics_are_those_of_the_report_zone(given: list[str], start: str, end: str) -> None:
+    window = window_of(parse(["metrics", *given]), MOSCOW)
+    assert window is not None
+    assert [f"{instant:%Y-%m-%d %H:%M}" for instant in (window.start, window.end)] == [start, end]
+
+
+def test_a_day_of_23_hours_is_a_day() -> None:
+    window = window_of(parse(["metrics", "--day", "2026-03-29"]), ZoneInfo("Europe/Berlin"))
+    assert window is not None
+    assert window.length == timedelta(hours=23)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "one of DAY, FROM and TO, or START and END"),
+        (["--day", "2026-11-14", "--from", "2026-11-14", "--to", "2026-11-15"], "one of DAY, FROM and TO"),
+        (["--from", "2026-11-14"], "both FROM and TO"),
+        (["--from", "2026-11-14", "--to", "2026-11-14"], "should be after FROM"),
+        (["--day", "14.11.2026"], "DAY should be a date like 2026-11-14"),
+        (["--day", "2026-11-31"], "DAY should be a date"),
+        (["--start", "2026-11-14"], "both START and END"),
+        (["--day", "2026-11-14", "--by", "task_id", "--sheet"], "leave out BY"),
+    ],
+)
+def test_days_that_cannot_be_used_are_said(given: list[str], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        window_of(parse(["metrics", *given]), MOSCOW)

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -16,6 +17,8 @@ from orchestration.build.dbt import Dbt
 from orchestration.commands import metrics as command
 from orchestration.commands.metrics import metrics, period_metrics
 from orchestration.commands.roles import roles
+from orchestration.deliver import DeliveryError, periods
+from orchestration.deliver.figures import read_figures
 from orchestration.errors import StageError
 from orchestration.settings import Settings
 
@@ -75,7 +78,8 @@ def test_metrics_are_printed(
         return Compiled()
 
     monkeypatch.setattr(command, "Dbt", dbt)
-    assert metrics(replace(settings, warehouse=marts), WINDOW, as_json) == 0
+    found = metrics(replace(settings, warehouse=marts), WINDOW, as_json)
+    assert found == {"attempts": 3, "success_rate": 0.5, "mean": None}
     shown = capsys.readouterr().out
     if as_json:
         assert json.loads(shown) == {
@@ -86,8 +90,39 @@ def test_metrics_are_printed(
             "mean": None,
         }
     else:
-        assert "2026-11-20 00:00:00 to 2026-11-21 00:00:00 UTC" in " ".join(shown.split())
+        assert "2026-11-20 00:00:00 to 2026-11-21 00:00:00 (UTC)" in " ".join(shown.split())
         assert "50.0%" in shown
+
+
+def test_windows_are_kept_once(marts: Warehouse) -> None:
+    periods.keep_period(marts, WINDOW, {"attempts": 3, "success_rate": 0.5, "unknown": 1})
+    first = marts.query("select window_start, window_end, attempts, success_rate, runs, computed_at from ops.periods")
+    assert [row[:5] for row in first] == [(WINDOW.start, WINDOW.end, 3, 0.5, None)]
+    periods.keep_period(marts, WINDOW, {"attempts": 4, "success_rate": 0.25})
+    ((attempts, computed_at),) = marts.query("select attempts, computed_at from ops.periods")
+    assert attempts == 4
+    assert computed_at > first[0][-1]
+    later = Window(WINDOW.start, datetime(2026, 11, 22, tzinfo=timezone.utc))
+    periods.keep_period(marts, later, {"attempts": 9})
+    moscow = ZoneInfo("Europe/Moscow")
+    found = read_figures(marts, moscow).periods
+    assert [(row["window_end"], row["attempts"]) for row in found] == [(later.end, 9), (WINDOW.end, 4)]
+    assert found[0]["window_end"].tzinfo == moscow
+
+
+def test_a_window_that_no_spreadsheet_can_show_is_refused(marts: Warehouse) -> None:
+    for start, end in ((datetime(1, 1, 1), datetime(2026, 1, 1)), (datetime(2026, 1, 1), datetime(9999, 12, 31))):
+        window = Window(start.replace(tzinfo=timezone.utc), end.replace(tzinfo=timezone.utc))
+        with pytest.raises(DeliveryError, match="years 1901 to 9998"):
+            periods.keep_period(marts, window, {})
+    assert read_figures(marts, ZoneInfo("Europe/Moscow")).periods == ()
+
+
+def test_a_window_that_cannot_be_kept(warehouse: Warehouse) -> None:
+    away = replace(warehouse, dbname="no_such_database")
+    with pytest.raises(DeliveryError, match="could not be kept for the worksheet Periods.*no_such_database") as caught:
+        periods.keep_period(away, WINDOW, {})
+    assert caught.value.__context__ is None
 
 
 def test_roles_are_printed_for_this_database(warehouse: Warehouse, capsys: pytest.CaptureFixture[str]) -> None:

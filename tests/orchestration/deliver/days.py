@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from orchestration.deliver.columns import REPAIR
 from orchestration.deliver.figures import Figures
 from orchestration.summary import DayVerdict, MetricVerdict
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW
@@ -32,11 +33,12 @@ def told(figures: Figures, **values: Any) -> Figures:
     found = {figure.verdict for figure in metrics.values()}
     day = next((verdict for verdict in ("suspect", "unusual_low", "unusual_high", "normal") if verdict in found), "")
     last = figures.days[-1]
+    verdict: Any = day.split("_")[0] or "no_history"
     own = {name: value for name, (_, value) in values.items() if name in last.values}
     return replace(
         figures,
         days=(*figures.days[:-1], replace(last, values={**last.values, **own})),
-        verdict=DayVerdict(LAST_DAY, day.split("_")[0] or "no_history", tuple(metrics.values())),  # type: ignore[arg-type]
+        verdict=DayVerdict(LAST_DAY, verdict, tuple(metrics.values())),
         bands=bands(figures),
         movers=(
             mover("course", PYTHON, "PY-1 2026", -0.031, 400, 420),
@@ -105,8 +107,9 @@ def incident(task_id: str, kind: str, **more: Any) -> dict[str, Any]:
 
 
 def task(task_id: str, rank: int | None, hours: float, **more: Any) -> dict[str, Any]:
-    """A row of `tasks` likewise; the columns that the mail shows."""
+    """A row of `tasks` likewise."""
     return {
+        **dict.fromkeys(REPAIR.names),
         "task_id": task_id,
         "title": {"t1": "Loops"}.get(task_id, task_id),
         "course_title": "PY-1 2026",

@@ -14,7 +14,17 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-_A1 = re.compile(r"'?(?P<title>[^'!]+)'?!(?P<c1>[A-Z]+)(?P<r1>\d+)(?::(?P<c2>[A-Z]+)(?P<r2>\d*))?")
+_A1 = re.compile(
+    r"(?:'(?P<quoted>(?:[^']|'')+)'|(?P<plain>\w+))!(?P<c1>[A-Z]+)(?P<r1>\d+)(?::(?P<c2>[A-Z]+)(?P<r2>\d*))?"
+)
+_NUMBER_FORMATS = {"TEXT", "NUMBER", "PERCENT", "DATE", "DATE_TIME"}
+_SHEET_FIELDS = {
+    "title": "title",
+    "gridProperties.rowCount": "rows",
+    "gridProperties.columnCount": "columns",
+    "gridProperties.frozenRowCount": "frozen",
+    "gridProperties.hideGridlines": "no_gridlines",
+}
 
 
 class Refused(Exception):
@@ -34,6 +44,7 @@ class Worksheet:
     rows: int = 1000
     columns: int = 26
     frozen: int = 0
+    no_gridlines: bool = False
     cells: dict[tuple[int, int], Any] = field(default_factory=dict)
     painted: list[tuple[tuple[int, int, int, int], dict[str, Any]]] = field(default_factory=list)
     widths: dict[int, int] = field(default_factory=dict)
@@ -46,7 +57,7 @@ class Worksheet:
         over: dict[str, Any] = {}
         for (top, left, bottom, right), paint in self.painted:
             if top <= row < bottom and left <= column < right:
-                over.update(paint)
+                over = {**over, **paint} if paint else {}
         return over
 
     def values(self, columns: int | None = None) -> list[list[Any]]:
@@ -74,6 +85,7 @@ class Google:
     spreadsheet: str = "1AbC-spreadsheet_id"
     sheets: list[Worksheet] = field(default_factory=lambda: [Worksheet(0, "Sheet1")])
     editor: bool = True
+    to_strangers: tuple[int, str] = (401, "")  # the status of an export without credentials, and its Location
     requests: list[str] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
     faults: dict[int, Callable[[BaseHTTPRequestHandler, Callable[[], None]], None]] = field(default_factory=dict)
@@ -156,26 +168,58 @@ class Google:
 
     def _add_sheet(self, what: dict[str, Any]) -> None:
         new = what["properties"]
-        if any(sheet.title.lower() == new["title"].lower() or sheet.id == new["sheetId"] for sheet in self.sheets):
-            raise Refused(400, f"A sheet with the name {new['title']!r} already exists.")
+        self._free_title(new["title"])
+        if any(sheet.id == new["sheetId"] for sheet in self.sheets):
+            raise Refused(400, f"A sheet with the id {new['sheetId']} already exists.")
+        index = new.get("index", len(self.sheets))
+        if not 0 <= index <= len(self.sheets):
+            raise Refused(400, "Sheet index is out of bounds.")
         grid = new["gridProperties"]
-        self.sheets.append(Worksheet(new["sheetId"], new["title"], grid["rowCount"], grid["columnCount"]))
+        self.sheets.insert(index, Worksheet(new["sheetId"], new["title"], grid["rowCount"], grid["columnCount"]))
+
+    def _delete_sheet(self, what: dict[str, Any]) -> None:
+        sheet = self._by_id(what)
+        if len(self.sheets) == 1:
+            raise Refused(400, "You can't remove all the sheets in a document.")
+        self.sheets.remove(sheet)
 
     def _update_sheet_properties(self, what: dict[str, Any]) -> None:
-        sheet = self._by_id(what["properties"])
-        grid = what["properties"]["gridProperties"]
+        properties = what["properties"]
+        sheet = self._by_id(properties)
         for name in what["fields"].split(","):
-            attribute = {"rowCount": "rows", "columnCount": "columns", "frozenRowCount": "frozen"}[name.split(".")[1]]
-            setattr(sheet, attribute, grid[name.split(".")[1]])
+            value = properties
+            for part in name.split("."):
+                value = value[part]
+            if name == "title":
+                self._free_title(str(value), but=sheet)
+            setattr(sheet, _SHEET_FIELDS[name], value)
+        if sheet.frozen >= sheet.rows:
+            raise Refused(400, "You can't freeze all visible rows on the sheet.")
         inside = {at: value for at, value in sheet.cells.items() if at[0] < sheet.rows and at[1] < sheet.columns}
         sheet.cells = inside
 
+    def _free_title(self, title: str, but: Worksheet | None = None) -> None:
+        """Titles are unique, whatever the case."""
+        if not 0 < len(title) <= 100:
+            raise Refused(400, "Invalid sheet name.")
+        if any(sheet.title.lower() == title.lower() for sheet in self.sheets if sheet is not but):
+            raise Refused(400, f"A sheet with the name {title!r} already exists. Please enter another name.")
+
     def _repeat_cell(self, what: dict[str, Any]) -> None:
         sheet, box = self._grid(what["range"])
-        sheet.painted.append((box, what["cell"]["userEnteredFormat"]))
+        look = what["cell"].get("userEnteredFormat", {})
+        named = re.fullmatch(r"userEnteredFormat(?:\((.*)\))?", what["fields"])
+        if named is None or (named[1] is not None and set(named[1].split(",")) != set(look)):
+            raise Refused(400, f"Invalid field: {what['fields']}")
+        number_format = look.get("numberFormat")
+        if number_format and (number_format["type"] not in _NUMBER_FORMATS or number_format["pattern"] == "General"):
+            raise Refused(400, f"Invalid number format: {number_format}")
+        sheet.painted.append((box, look))
 
     def _update_dimension_properties(self, what: dict[str, Any]) -> None:
         sheet = self._by_id(what["range"])
+        if what["range"]["endIndex"] > sheet.columns:
+            raise Refused(400, "range.endIndex is beyond the grid")
         sheet.widths[what["range"]["startIndex"]] = what["properties"]["pixelSize"]
 
     def _add_conditional_format_rule(self, what: dict[str, Any]) -> None:
@@ -186,7 +230,9 @@ class Google:
         chart = what["chart"]
         anchor = chart["position"]["overlayPosition"]["anchorCell"]
         sheet = self._by_id(anchor)
-        if anchor["columnIndex"] >= sheet.columns or any(chart["chartId"] in other.charts for other in self.sheets):
+        if not 0 <= anchor["columnIndex"] < sheet.columns or not 0 <= anchor["rowIndex"] < sheet.rows:
+            raise Refused(400, "Invalid requests: addChart: the anchor is outside the grid")
+        if any(chart["chartId"] in other.charts for other in self.sheets):
             raise Refused(400, "Invalid requests: addChart")
         self._sources(chart["spec"])
         sheet.charts[chart["chartId"]] = chart
@@ -197,6 +243,12 @@ class Google:
         if not found:
             raise Refused(400, "No chart with that id")
         found[0].charts[what["chartId"]]["spec"] = what["spec"]
+
+    def _delete_embedded_object(self, what: dict[str, Any]) -> None:
+        found = [sheet for sheet in self.sheets if what["objectId"] in sheet.charts]
+        if not found:
+            raise Refused(400, f"There is no object with id {what['objectId']}")
+        del found[0].charts[what["objectId"]]
 
     def _find_replace(self, what: dict[str, Any]) -> dict[str, Any]:
         assert what["allSheets"]
@@ -213,6 +265,8 @@ class Google:
             *(entry["series"] for entry in basic["series"]),
         ]:
             _, (_, left, _, right) = self._grid(part["sourceRange"]["sources"][0])
+            if (bottom := part["sourceRange"]["sources"][0].get("endRowIndex")) is None or bottom < 1:
+                raise Refused(400, "a chart needs rows")
             if right - left != 1:
                 raise Refused(400, "ChartSourceRange ranges require all rows or all columns to have length of 1")
 
@@ -236,7 +290,8 @@ class Google:
 
     def _box(self, text: str) -> tuple[Worksheet, tuple[int, int, int, int]]:
         found = _A1.fullmatch(text)
-        titles = [sheet for sheet in self.sheets if found and sheet.title == found["title"]]
+        title = (found["quoted"] or found["plain"]).replace("''", "'").lower() if found else ""
+        titles = [sheet for sheet in self.sheets if sheet.title.lower() == title]
         if not found or not titles:
             raise Refused(400, f"Unable to parse range: {text}")
         bottom = int(found["r2"]) if found["r2"] else titles[0].rows

@@ -38,6 +38,9 @@ def emulated_google(google: Google) -> Iterator[Google]:
             google.bodies.append(raw)
 
             def answer() -> None:
+                if url.path == f"/spreadsheets/d/{google.spreadsheet}/export":
+                    self._export()
+                    return
                 try:
                     self.reply(200, self._answer(unquote(url.path), parse_qs(url.query), raw))
                 except Refused as refused:
@@ -49,6 +52,13 @@ def emulated_google(google: Google) -> Iterator[Google]:
                 fault(self, answer)
             else:
                 answer()
+
+        def _export(self) -> None:
+            """What a stranger gets: never more than `to_strangers` says."""
+            status, location = google.to_strangers
+            assert "Authorization" not in self.headers, "it is a stranger who asks"
+            assert "Cookie" not in self.headers
+            self.reply(status, {}, {"Location": location} if location else None)
 
         def _answer(self, path: str, query: dict[str, list[str]], raw: bytes) -> dict[str, Any]:
             if path == "/token":

@@ -74,6 +74,42 @@ def test_a_warehouse_that_cannot_be_reached_is_named(warehouse: Warehouse) -> No
     assert caught.value.__context__ is None
 
 
+def test_single_learners_are_read_only_when_asked_for_and_allowed(
+    marts: Warehouse,
+) -> None:
+    account = f"{marts.dbname}_reader"
+    with marts.session() as cursor:
+        cursor.execute(
+            "create table marts.courses (course_key text, title text, learners_active_7d int, learners int);"
+            "create schema learners;"
+            "create table learners.learner_courses (user_id text, course_key text, stuck bool, at_risk bool,"
+            " tasks_stuck int, days_silent int, reasons text[]);"
+            f"insert into learners.learner_courses values ('{LEARNER}', 'C', true, false, 1, 0, '{{stuck}}'),"
+            " ('other', 'C', false, false, 0, 0, '{}');"
+            f"create role {account} login password 'x';"
+            f"grant usage on schema marts to {account}; grant select on all tables in schema marts to {account}"
+        )
+    try:
+        assert read_figures(marts, MOSCOW).learners == ()
+        assert [row["user_id"] for row in read_figures(marts, MOSCOW, True).learners] == [LEARNER]
+        host = "127.0.0.1" if marts.host.startswith("/") else marts.host
+        reader = replace(marts, host=host, user=account, password="x")
+        figures = read_figures(reader, MOSCOW, True)
+        assert (len(figures.days), figures.learners) == (30, ())
+        assert "make roles" in figures.learners_problem
+        assert read_figures(reader, MOSCOW).learners_problem == ""
+        with marts.session() as cursor:
+            cursor.execute(f"grant usage on schema learners to {account}")
+        assert read_figures(reader, MOSCOW, True).learners_problem
+        with marts.session() as cursor:
+            cursor.execute(f"grant select on all tables in schema learners to {account}")
+        figures = read_figures(reader, MOSCOW, True)
+        assert (len(figures.learners), figures.learners_problem) == (1, "")
+    finally:
+        with marts.session() as cursor:
+            cursor.execute(f"drop owned by {account}; drop role {account}")
+
+
 def test_days_are_compared_by_date_and_not_by_place(figures: Figures) -> None:
     without = tuple(day for day in figures.days if day.date != date(2026, 11, 20))
     gap = replace(figures, days=without)

@@ -12,6 +12,7 @@ from orchestration.deliver.columns import DAILY
 from orchestration.deliver.figures import Figures
 from orchestration.deliver.sheet.google import GoogleSheet
 from orchestration.deliver.sheet.tables import Tables, build_tables
+from orchestration.deliver.words import ENGLISH
 from orchestration.summary import RunSummary
 from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days, make_receipts
 from tests.orchestration.deliver.google_emulator import Google, Refused, Worksheet
@@ -55,38 +56,73 @@ def test_first_delivery_dresses_the_sheet(google: Google, sheet: GoogleSheet, ta
     assert set(daily.widths) == set(range(WIDTH))
     (rule,) = daily.rules
     assert rule["ranges"][0]["startColumnIndex"] == DAILY_COLUMNS.index("success_rate")
-    (chart,) = daily.charts.values()
-    assert chart["spec"]["title"].startswith("Attempts, correct submits and unique users")
-    shown = [series["series"]["sourceRange"]["sources"][0] for series in chart["spec"]["basicChart"]["series"]]
-    columns = [DAILY_COLUMNS[source["startColumnIndex"]] for source in shown]
-    assert columns == ["attempts", "correct_submits", "unique_users"]
-    assert all(source["endRowIndex"] > 61 for source in shown)
-    assert chart["position"]["overlayPosition"]["anchorCell"]["columnIndex"] > WIDTH
+    assert daily.charts == {}
+
+
+def test_the_charts_show_the_newest_sixty_days(
+    google: Google, sheet: GoogleSheet, figures: Figures, summary: RunSummary
+) -> None:
+    sheet.deliver(build_tables(replace(figures, days=make_days(90)), summary, "docs", ENGLISH))
+    page, daily = google.sheet("Summary"), google.sheet("Daily metrics")
+    for rows in ((31, 91), (41, 101)):
+        shown = {
+            chart["spec"]["title"]: [
+                chart["spec"]["basicChart"][part][0][name]["sourceRange"]["sources"][0]
+                for part, name in (("domains", "domain"), ("series", "series"))
+            ]
+            for chart in page.charts.values()
+        }
+        assert list(shown) == ["Attempts a day (made-up data)", "Success rate by day (made-up data)"]
+        for (days, values), column in zip(shown.values(), ("attempts", "success_rate"), strict=True):
+            assert (days["sheetId"], days["startColumnIndex"]) == (daily.id, 0)
+            assert DAILY_COLUMNS[values["startColumnIndex"]] == column
+            for source in (days, values):
+                assert (source["startRowIndex"], source["endRowIndex"]) == rows
+        sheet.deliver(build_tables(replace(figures, days=make_days(100)), summary, "docs", ENGLISH))
+
+
+def test_the_charts_stand_on_the_first_screen(google: Google, sheet: GoogleSheet, tables: Tables) -> None:
+    sheet.deliver(tables)
+    page = google.sheet("Summary")
+    assert google.sheets[0] is page, "Google opens the first worksheet"
+    left = sum(page.widths.values())
+    for chart in page.charts.values():
+        place = chart["position"]["overlayPosition"]
+        assert (place["anchorCell"]["rowIndex"], place["anchorCell"]["columnIndex"]) == (0, len(page.widths))
+        # What a browser of 1366 x 768 pixels leaves for cells.
+        assert left + place["offsetXPixels"] + place["widthPixels"] <= 1_240
+        assert place["offsetYPixels"] + place["heightPixels"] <= 440
 
 
 def test_requests_of_a_first_a_second_and_a_next_days_delivery(
-    google: Google, sheet: GoogleSheet, figures: Figures, summary: RunSummary, tables: Tables
+    google: Google, sheet: GoogleSheet, full_figures: Figures, summary: RunSummary, tables: Tables
 ) -> None:
+    figures = full_figures
     sheet.deliver(tables)
     assert calls(google) == [
         "POST /token",
         "GET ",
         "POST :batchUpdate",
         "POST /values:batchUpdate",
-        "POST :batchUpdate",
     ]
     google.requests.clear()
     later_run = replace(summary, run_id="another-run")
-    assert "up to date" in sheet.deliver(build_tables(figures, later_run, "https://docs.example/")).detail
+    assert "up to date" in sheet.deliver(build_tables(figures, later_run, "https://docs.example/", ENGLISH)).detail
     assert calls(google) == ["POST /token", "GET ", "GET /values:batchGet"]
     google.requests.clear()
     grown = replace(figures, days=make_days(61, LAST_DAY + timedelta(days=1)))
-    sheet.deliver(build_tables(grown, summary, "https://docs.example/"))
-    assert calls(google) == ["POST /token", "GET ", "GET /values:batchGet", "POST /values:batchUpdate"]
+    sheet.deliver(build_tables(grown, summary, "https://docs.example/", ENGLISH))
+    assert calls(google) == [
+        "POST /token",
+        "GET ",
+        "GET /values:batchGet",
+        "POST :batchUpdate",
+        "POST /values:batchUpdate",
+    ]
     assert google.sheet("Daily metrics").values(WIDTH)[-1][0] == serial(LAST_DAY) + 1
 
 
-def test_second_delivery_leaves_one_chart_and_what_people_did(
+def test_second_delivery_leaves_the_charts_and_what_people_did(
     google: Google, sheet: GoogleSheet, figures: Figures, summary: RunSummary, tables: Tables
 ) -> None:
     sheet.deliver(tables)
@@ -94,30 +130,36 @@ def test_second_delivery_leaves_one_chart_and_what_people_did(
     daily.cells[0, WIDTH], daily.cells[3, WIDTH] = "my notes", "=A4"
     daily.cells[2_000 - 1 if daily.rows > 2_000 else 500, WIDTH + 1] = "far below"
     daily.widths[1] = 400
-    (chart,) = daily.charts.values()
+    page = google.sheet("Summary")
+    chart, _ = page.charts.values()
     chart["position"]["overlayPosition"]["anchorCell"]["rowIndex"] = 30
     chart["spec"]["subtitle"] = "seen from here"
     google.sheet("Sheet1").cells[0, 0] = "mine"
     theirs = {at: value for at, value in daily.cells.items() if at[1] >= WIDTH}
-    sheet.deliver(build_tables(replace(figures, days=make_days(1_500)), summary, "docs"))
+    sheet.deliver(build_tables(replace(figures, days=make_days(1_500)), summary, "docs", ENGLISH))
     daily = google.sheet("Daily metrics")
     assert len(daily.values(WIDTH)) == 1_501
     assert {at: value for at, value in daily.cells.items() if at[1] >= WIDTH} == theirs
     assert daily.widths[1] == 400
     assert len(daily.rules) == 1
-    (chart,) = daily.charts.values()
+    chart, other = google.sheet("Summary").charts.values()
     assert chart["position"]["overlayPosition"]["anchorCell"]["rowIndex"] == 30
     assert chart["spec"]["subtitle"] == "seen from here"
-    assert chart["spec"]["basicChart"]["series"][0]["series"]["sourceRange"]["sources"][0]["endRowIndex"] >= 1_501
+    for drawn in (chart, other):
+        source = drawn["spec"]["basicChart"]["series"][0]["series"]["sourceRange"]["sources"][0]
+        assert source["endRowIndex"] == 1_501
     assert daily.format_at(1_400, 0)["numberFormat"]["type"] == "DATE"
     assert google.sheet("Sheet1").cells == {(0, 0): "mine"}
 
 
-def test_a_chart_that_people_removed_stays_away(google: Google, sheet: GoogleSheet, tables: Tables) -> None:
+def test_a_chart_that_people_removed_stays_away(
+    google: Google, sheet: GoogleSheet, figures: Figures, summary: RunSummary, tables: Tables
+) -> None:
     sheet.deliver(tables)
-    google.sheet("Daily metrics").charts.clear()
-    sheet.deliver(tables)
-    assert google.sheet("Daily metrics").charts == {}
+    charts = google.sheet("Summary").charts
+    del charts[min(charts)]
+    sheet.deliver(build_tables(replace(figures, days=make_days(80)), summary, "docs", ENGLISH))
+    assert len(google.sheet("Summary").charts) == 1
 
 
 def test_vanished_days_vanish_from_our_columns_only(
@@ -125,7 +167,7 @@ def test_vanished_days_vanish_from_our_columns_only(
 ) -> None:
     sheet.deliver(tables)
     google.sheet("Daily metrics").cells[60, WIDTH] = "a note beside the last day"
-    sheet.deliver(build_tables(replace(figures, days=make_days(10)), summary, "docs"))
+    sheet.deliver(build_tables(replace(figures, days=make_days(10)), summary, "docs", ENGLISH))
     daily = google.sheet("Daily metrics")
     assert len(daily.values(WIDTH)) == 11
     assert daily.cells[60, WIDTH] == "a note beside the last day"
@@ -134,7 +176,7 @@ def test_vanished_days_vanish_from_our_columns_only(
 
 def test_an_empty_mart_leaves_a_header(google: Google, sheet: GoogleSheet, summary: RunSummary, tables: Tables) -> None:
     sheet.deliver(tables)
-    sheet.deliver(build_tables(Figures(MOSCOW), summary, "docs"))
+    sheet.deliver(build_tables(Figures(MOSCOW), summary, "docs", ENGLISH))
     assert google.sheet("Daily metrics").values(WIDTH) == [list(DAILY_COLUMNS)]
 
 
@@ -146,7 +188,7 @@ def test_texts_from_data_never_become_formulas(google: Google, sheet: GoogleShee
 
 def test_ten_years_fit_into_one_write(google: Google, sheet: GoogleSheet, summary: RunSummary) -> None:
     decade = Figures(MOSCOW, make_days(3_653), make_receipts(4_000))
-    sheet.deliver(build_tables(decade, summary, "docs"))
+    sheet.deliver(build_tables(decade, summary, "docs", ENGLISH))
     assert calls(google).count("POST /values:batchUpdate") == 1
     assert max(map(len, google.bodies)) < 2_000_000  # what Google recommends as a payload's size
     assert len(google.sheet("Daily metrics").values(WIDTH)) == 3_654
@@ -156,8 +198,16 @@ def test_an_existing_worksheet_is_dressed_and_grown(google: Google, sheet: Googl
     google.sheets.append(Worksheet(5, "Daily metrics", rows=10, columns=4))
     sheet.deliver(tables)
     daily = google.sheet("Daily metrics")
-    assert (daily.id, daily.frozen, len(daily.values(WIDTH)), len(daily.charts)) == (5, 1, 61, 1)
+    assert (daily.id, daily.frozen, len(daily.values(WIDTH)), len(daily.rules)) == (5, 1, 61, 1)
     assert daily.format_at(1, 0)["numberFormat"]["type"] == "DATE"
+
+
+def test_the_chart_of_earlier_versions_moves_to_the_summary(google: Google, sheet: GoogleSheet, tables: Tables) -> None:
+    google.sheets.append(daily := Worksheet(71_000_000, "Daily metrics", frozen=1))
+    daily.charts = {72_000_000 + 71_000_000 % 1_000_000: {"chartId": 72_000_000}, 5: {"chartId": 5}}
+    sheet.deliver(tables)
+    assert list(google.sheet("Daily metrics").charts) == [5], "people's own stays"
+    assert len(google.sheet("Summary").charts) == 2
 
 
 def test_a_worksheet_that_people_renamed_is_not_taken_back(google: Google, sheet: GoogleSheet, tables: Tables) -> None:
@@ -170,14 +220,17 @@ def test_a_worksheet_that_people_renamed_is_not_taken_back(google: Google, sheet
 def test_made_up_data_is_said_and_unsaid(
     google: Google, sheet: GoogleSheet, figures: Figures, summary: RunSummary, tables: Tables
 ) -> None:
+    def titles() -> list[str]:
+        return [chart["spec"]["title"] for chart in google.sheet("Summary").charts.values()]
+
     sheet.deliver(tables)
-    (chart,) = google.sheet("Daily metrics").charts.values()
-    assert "made-up data" in chart["spec"]["title"]
+    assert all("made-up data" in title for title in titles())
     assert "Made-up data" in google.sheet("About").values()[1][1]
-    sheet.deliver(build_tables(figures, replace(summary, demo=False), "docs"))
-    (chart,) = google.sheet("Daily metrics").charts.values()
-    assert "made-up" not in chart["spec"]["title"]
-    assert not any("Made-up" in str(row) for row in google.sheet("About").values())
+    assert any("Made-up data" in str(row[0]) for row in google.sheet("Summary").values()[:6] if row)
+    sheet.deliver(build_tables(figures, replace(summary, demo=False), "docs", ENGLISH))
+    assert titles() == ["Attempts a day", "Success rate by day"]
+    for title in ("Summary", "About"):
+        assert not any("Made-up" in str(row) for row in google.sheet(title).values())
 
 
 def test_the_emulator_refuses_what_google_refuses() -> None:
@@ -186,3 +239,19 @@ def test_the_emulator_refuses_what_google_refuses() -> None:
         google.batch_get({"ranges": ["'Sheet1'!A1:A2000"]})
     with pytest.raises(Refused, match="at least one"):
         google.batch_update({"requests": []})
+    grid = {"rowCount": 10, "columnCount": 3}
+    for properties, reason in (
+        ({"sheetId": 7, "title": "SHEET1", "gridProperties": grid}, "already exists"),
+        ({"sheetId": 0, "title": "Other", "gridProperties": grid}, "already exists"),
+        ({"sheetId": 7, "title": "Other", "index": 5, "gridProperties": grid}, "out of bounds"),
+    ):
+        with pytest.raises(Refused, match=reason):
+            google.batch_update({"requests": [{"addSheet": {"properties": properties}}]})
+    for request, reason in (
+        ({"deleteSheet": {"sheetId": 0}}, "remove all the sheets"),
+        ({"deleteSheet": {"sheetId": 8}}, "No grid"),
+        ({"deleteEmbeddedObject": {"objectId": 1}}, "no object"),
+        ({"repeatCell": {"range": {"sheetId": 0}, "cell": {}, "fields": "userEnteredFormat(textFormat)"}}, "field"),
+    ):
+        with pytest.raises(Refused, match=reason):
+            google.batch_update({"requests": [request]})

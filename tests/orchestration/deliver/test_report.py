@@ -85,10 +85,14 @@ def test_every_part_is_there_in_its_order(school: Figures, summary: RunSummary) 
 @pytest.mark.parametrize(
     ("verdict", "tone", "said"),
     [
-        ("normal", "good", "A day as usual: 1,212 attempts by 255 learners"),
-        ("unusual", "warn", "Not as usual: attempts 1,212 (usually 1,100–1,400)."),
-        ("suspect", "bad", "SUSPECT: attempts 1,212 (usually 1,100–1,400). Look into it"),
-        ("no_history", "plain", "too few such weekdays yet"),
+        ("normal", "good", "Sat, 21 Nov 2026 was as usual. Attempts 1,212 (usually 1,100–1,400)"),
+        ("unusual", "warn", "Sat, 21 Nov 2026 was not as usual. Attempts 1,212 (usually 1,100–1,400)."),
+        (
+            "suspect",
+            "bad",
+            "Sat, 21 Nov 2026: the figures look wrong, check them first. Attempts 1,212 (us",
+        ),
+        ("no_history", "plain", "there are no earlier days to compare it with yet"),
     ],
 )
 def test_the_verdict_has_words_and_a_colour(
@@ -114,8 +118,7 @@ def test_notices_stand_first(school: Figures, summary: RunSummary) -> None:
     assert "Made-up data" not in page(school, replace(summary, demo=False))
     summary.failure = "dbt build stopped"
     shown = text(page(school, summary).split("<main>")[1])
-    assert "The figures are the last good ones, loaded Sun, 22 Nov 2026" in shown
-    assert shown.index("The figures are the last good ones") < shown.index("Saturday, 21 November 2026")
+    assert "No new figures: the run failed. The last good figures are of Sat, 21 Nov 2026." in shown
 
 
 def test_what_moved_the_day_is_told_in_points(school: Figures, summary: RunSummary) -> None:
@@ -129,10 +132,14 @@ def test_what_moved_the_day_is_told_in_points(school: Figures, summary: RunSumma
 @pytest.mark.parametrize(
     ("kind", "label", "evidence"),
     [
-        ("broken", "The grader broke", "7 learners who had solved it before only fail now."),
-        ("hard", "Students struggle", "In the 28 days before, 62% of 342 graded submits."),
-        ("passes_everything", "Everything passes", "23 graded submits by 9 learners on the day, 100% correct."),
-        ("mute", "No verdicts", "At least a fifth of the day's submits got no verdict"),
+        ("broken", "The check may be broken", "7 learners who had solved it before only fail now."),
+        ("hard", "Learners struggle", "In the 28 days before, 62% of 342 graded submits."),
+        (
+            "passes_everything",
+            "The check passes everything",
+            "23 graded submits by 9 learners on the day, 100%",
+        ),
+        ("mute", "The grader gives no verdicts", "At least a fifth of the day's submits got no verdict"),
     ],
 )
 def test_incidents_have_their_evidence_in_words(
@@ -258,8 +265,8 @@ def test_in_russian(school: Figures, summary: RunSummary) -> None:
     html = page(school, summary, "ru")
     assert '<html lang="ru">' in html
     assert "Суббота, 21 ноября 2026" in text(part(html, "answer"))
-    assert "Обычный день: 1 212 попыток" in text(part(html, "answer")).replace("\xa0", " ")
-    for heading in ("Что изменило день", "Происшествия", "Последние месяцы", "Кто возвращается"):
+    assert "Сб, 21 нояб. 2026 г.: всё как обычно." in text(part(html, "answer")).replace("\xa0", " ")
+    for heading in ("Что изменило день", "Инциденты", "Последние месяцы", "Кто возвращается"):
         assert f"<h2>{heading}" in html
     assert "23 оценённых сабмита" in text(part(html, "incidents"))
     read = data(html)
@@ -283,7 +290,7 @@ def test_marts_of_an_earlier_version_make_a_page(summary: RunSummary, figures: F
 def test_a_silent_last_day_is_a_day_of_the_page(school: Figures, summary: RunSummary) -> None:
     silent = replace(school, as_of_day=LAST_DAY + timedelta(days=1), verdict=None)
     html = page(silent, summary)
-    assert "0 attempts by 0 learners" in text(part(html, "answer"))
+    assert "Attempts 0 a week before" in text(part(html, "answer"))
     assert data(html)["days"]["whole"]["attempts"][-2:] == [1_212, 0]
 
 

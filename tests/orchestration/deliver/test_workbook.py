@@ -19,8 +19,9 @@ from orchestration.deliver.columns import DAILY
 from orchestration.deliver.figures import Figures, Receipt
 from orchestration.deliver.sheet.tables import Tables, build_tables
 from orchestration.deliver.sheet.workbook import Workbook
+from orchestration.deliver.words import ENGLISH
 from orchestration.summary import LoadCounts, RunSummary, Stage, TestCounts
-from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, make_days
+from tests.orchestration.deliver.conftest import LAST_DAY, MOSCOW, TITLES, make_days
 
 DAILY_COLUMNS = DAILY.names
 WIDTH = len(DAILY_COLUMNS)
@@ -32,9 +33,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tables(figures: Figures, summary: RunSummary) -> Tables:
-    described = replace(figures, descriptions={"daily_metrics": {"attempts": "Runs and submits."}})
-    return build_tables(described, summary, "out/dbt-docs.html")
+def tables(full_figures: Figures, summary: RunSummary) -> Tables:
+    described = replace(full_figures, descriptions={"daily_metrics": {"attempts": "Runs and submits."}})
+    return build_tables(described, summary, "out/dbt-docs.html", ENGLISH)
 
 
 def rows(path: Path, title: str = "Daily metrics", width: int = WIDTH) -> list[tuple[Any, ...]]:
@@ -67,7 +68,7 @@ def test_the_workbook_holds_the_mart(path: Path, tables: Tables, figures: Figure
 def test_numbers_dates_and_look_are_native(path: Path, tables: Tables) -> None:
     Workbook(path).deliver(tables)
     book = openpyxl.load_workbook(path)
-    assert book.sheetnames == ["Daily metrics", "Data quality", "About"]
+    assert book.sheetnames == list(TITLES)
     daily = book["Daily metrics"]
     formats = {name: daily.cell(5, index).number_format for index, name in enumerate(DAILY_COLUMNS, start=1)}
     assert daily["A5"].is_date
@@ -78,13 +79,50 @@ def test_numbers_dates_and_look_are_native(path: Path, tables: Tables) -> None:
     assert daily.column_dimensions["J"].width > daily.column_dimensions["C"].width
     (coloured,) = daily.conditional_formatting
     assert str(coloured.sqref).startswith("F2:F")
-    (chart,) = charts(daily)
-    assert [series.val.numRef.f for series in chart.series] == [
-        "'Daily metrics'!$B$2:$B$61",
-        "'Daily metrics'!$E$2:$E$61",
-        "'Daily metrics'!$G$2:$G$61",
-    ]
-    assert chart.anchor._from.col > WIDTH
+    assert charts(daily) == []
+
+
+def test_the_book_opens_on_the_summary_with_its_charts_on_the_first_screen(path: Path, tables: Tables) -> None:
+    Workbook(path).deliver(tables)
+    book = openpyxl.load_workbook(path)
+    page = book.worksheets[0]
+    assert book.active is page
+    assert page.title == "Summary"
+    assert [sheet.title for sheet in book if sheet.sheet_view.tabSelected] == ["Summary"]
+    left = sum(page.column_dimensions[letter].width * 7 for letter in "ABCDEFG")
+    for chart, column in zip(charts(page), ("B", "F"), strict=True):
+        (series,) = chart.series
+        assert series.cat.numRef.f == "'Daily metrics'!$A$2:$A$61"
+        assert series.val.numRef.f == f"'Daily metrics'!${column}$2:${column}$61"
+        corner, size = chart.anchor._from, chart.anchor.ext
+        assert corner.col == 7
+        # What a spreadsheet program leaves for cells on a screen of 1366 x 768 pixels, in pixels of 9,525 units.
+        # Without the font Calibri columns become wider.
+        assert 1.41 * left + (corner.colOff + size.width) / 9_525 <= 1_266
+        assert corner.row * 20 + (corner.rowOff + size.height) / 9_525 <= 440
+
+
+def test_the_charts_show_the_newest_sixty_days(
+    path: Path, figures: Figures, summary: RunSummary, tables: Tables
+) -> None:
+    Workbook(path).deliver(tables)
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(75)), summary, "docs", ENGLISH))
+    shown = [chart.series[0].val.numRef.f for chart in charts(openpyxl.load_workbook(path)["Summary"])]
+    assert shown == ["'Daily metrics'!$B$17:$B$76", "'Daily metrics'!$F$17:$F$76"]
+
+
+def test_the_book_opens_on_the_summary_again_after_each_delivery(
+    path: Path, figures: Figures, summary: RunSummary, tables: Tables
+) -> None:
+    Workbook(path).deliver(tables)
+    book = openpyxl.load_workbook(path)
+    book.active = 3
+    book.save(path)
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(61)), summary, "docs", ENGLISH))
+    book = openpyxl.load_workbook(path)
+    assert book.active is not None
+    assert book.active.title == "Summary"
+    assert [sheet.title for sheet in book if sheet.sheet_view.tabSelected] == ["Summary"]
 
 
 def test_only_its_owner_reads_it(path: Path, tables: Tables) -> None:
@@ -94,9 +132,9 @@ def test_only_its_owner_reads_it(path: Path, tables: Tables) -> None:
 
 
 def test_running_twice_changes_nothing(path: Path, figures: Figures, summary: RunSummary) -> None:
-    Workbook(path).deliver(build_tables(figures, summary, "docs"))
+    Workbook(path).deliver(build_tables(figures, summary, "docs", ENGLISH))
     before = path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino
-    delivery = Workbook(path).deliver(build_tables(figures, replace(summary, run_id="another-run"), "docs"))
+    delivery = Workbook(path).deliver(build_tables(figures, replace(summary, run_id="another-run"), "docs", ENGLISH))
     assert "up to date" in delivery.detail
     assert (path.read_bytes(), path.stat().st_mtime_ns, path.stat().st_ino) == before
 
@@ -115,8 +153,9 @@ def test_what_people_did_survives(path: Path, figures: Figures, summary: RunSumm
     bars.title = "Mine"
     bars.add_data(Reference(own, min_col=2, min_row=1, max_row=1))
     own.add_chart(bars)
+    own["C1"] = "='Daily metrics'!B2"
     book.save(path)
-    Workbook(path).deliver(build_tables(replace(figures, days=make_days(70)), summary, "docs"))
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(70)), summary, "docs", ENGLISH))
     book = openpyxl.load_workbook(path)
     daily = book["Daily metrics"]
     assert len(rows(path)) == 71
@@ -125,8 +164,7 @@ def test_what_people_did_survives(path: Path, figures: Figures, summary: RunSumm
     assert daily.column_dimensions["B"].width == 44
     assert book.sheetnames[0] == "Mine"
     assert len(charts(book["Mine"])) == 1
-    (chart,) = charts(daily)
-    assert chart.series[0].val.numRef.f.endswith("$71")
+    assert book["Mine"]["C1"].value == "='Daily metrics'!B2"
     assert len(daily.conditional_formatting) == 1
 
 
@@ -135,15 +173,45 @@ def test_a_moved_chart_stays_where_it_is_and_a_removed_one_away(
 ) -> None:
     Workbook(path).deliver(tables)
     book = openpyxl.load_workbook(path)
-    charts(book["Daily metrics"])[0].anchor._from.row = 40
+    charts(book["Summary"])[0].anchor._from.row = 40
     book.save(path)
-    Workbook(path).deliver(build_tables(replace(figures, days=make_days(61)), summary, "docs"))
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(61)), summary, "docs", ENGLISH))
     book = openpyxl.load_workbook(path)
-    assert charts(book["Daily metrics"])[0].anchor._from.row == 40
-    charts(book["Daily metrics"]).clear()
+    moved = next(chart for chart in charts(book["Summary"]) if chart.anchor._from.row == 40)
+    assert moved.series[0].val.numRef.f.endswith("$62")
+    charts(book["Summary"]).remove(moved)
     book.save(path)
-    Workbook(path).deliver(build_tables(replace(figures, days=make_days(62)), summary, "docs"))
-    assert charts(openpyxl.load_workbook(path)["Daily metrics"]) == []
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(62)), summary, "docs", ENGLISH))
+    (left,) = charts(openpyxl.load_workbook(path)["Summary"])
+    assert left.series[0].val.numRef.f == "'Daily metrics'!$F$4:$F$63"
+
+
+def test_the_chart_of_earlier_versions_moves_to_the_summary(path: Path, tables: Tables) -> None:
+    book = openpyxl.Workbook()
+    daily = book.worksheets[0]
+    daily.title = "Daily metrics"
+    daily.append(["activity_date", "attempts"])
+    daily.append([LAST_DAY, 7])
+    for title in ("Attempts, correct submits and unique users a day (made-up data)", "Mine"):
+        chart = BarChart()
+        chart.title = title
+        chart.add_data(Reference(daily, min_col=2, min_row=1, max_row=2))
+        daily.add_chart(chart)
+    path.parent.mkdir()
+    book.save(path)
+    Workbook(path).deliver(tables)
+    book = openpyxl.load_workbook(path)
+    assert [len(charts(book[title])) for title in ("Daily metrics", "Summary")] == [1, 2]
+
+
+def test_links_stay_with_their_tasks(path: Path, full_figures: Figures, summary: RunSummary, tables: Tables) -> None:
+    Workbook(path).deliver(tables)
+    fewer = replace(full_figures, tasks=(full_figures.tasks[2], {**full_figures.tasks[3], "lms_url": None}))
+    Workbook(path).deliver(build_tables(fewer, summary, "docs", ENGLISH))
+    book = openpyxl.load_workbook(path)
+    for title in ("Summary", "Tasks to repair"):
+        linked = [cell.hyperlink.target for row in book[title].iter_rows() for cell in row if cell.hyperlink]
+        assert linked == ["https://lms.example/courses/C1/jump_to/3"]
 
 
 def test_who_reads_it_meanwhile_keeps_the_whole_old_file(
@@ -152,14 +220,14 @@ def test_who_reads_it_meanwhile_keeps_the_whole_old_file(
     Workbook(path).deliver(tables)
     before = path.read_bytes()
     with path.open("rb") as reader:
-        Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, "docs"))
+        Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, "docs", ENGLISH))
         assert reader.read() == before
     assert path.read_bytes() != before
 
 
 def test_vanished_days_vanish(path: Path, figures: Figures, summary: RunSummary, tables: Tables) -> None:
     Workbook(path).deliver(tables)
-    Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, "docs"))
+    Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, "docs", ENGLISH))
     assert len(rows(path)) == 6
 
 
@@ -173,8 +241,9 @@ def test_someone_elses_figure_is_set_right(path: Path, tables: Tables) -> None:
 
 
 def test_an_empty_mart_makes_a_workbook_with_headers(path: Path, summary: RunSummary) -> None:
-    Workbook(path).deliver(build_tables(Figures(MOSCOW), summary, "docs"))
+    Workbook(path).deliver(build_tables(Figures(MOSCOW), summary, "docs", ENGLISH))
     assert rows(path) == [DAILY_COLUMNS]
+    assert rows(path, "Summary", 7)[1][0] == "There are no figures yet"
     assert about(path)["Data as of"] == "nothing loaded yet"
 
 
@@ -202,7 +271,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(DeliveryError, match=f"cannot write {path}: No space left"):
-        Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, "docs"))
+        Workbook(path).deliver(build_tables(replace(figures, days=make_days(5)), summary, "docs", ENGLISH))
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["metrics.xlsx"]
 
@@ -210,7 +279,7 @@ def test_a_file_that_cannot_be_written_stays_as_it_was(
 def test_texts_from_data_are_no_formulas(path: Path, figures: Figures, summary: RunSummary) -> None:
     evil = {"=1+1": 3, "@SUM(A1)": 2, "\x00bad\x0b\ud800": 1}
     receipt = Receipt("=cmd|'/c calc'!A1", figures.receipts[0].loaded_at, LoadCounts(6, 0, 0, 6, evil))
-    Workbook(path).deliver(build_tables(replace(figures, receipts=(receipt,)), summary, "=2+2"))
+    Workbook(path).deliver(build_tables(replace(figures, receipts=(receipt,)), summary, "=2+2", ENGLISH))
     book = openpyxl.load_workbook(path)
     texts = [cell for sheet in book for row in sheet.iter_rows() for cell in row if str(cell.value or "")[:1] in "=@+-"]
     dangerous = [cell for cell in texts if cell.value]
@@ -227,7 +296,7 @@ def test_about_explains_the_columns_and_says_that_data_is_made_up(path: Path, ta
     told = about(path)
     assert told["attempts"] == "Runs and submits."
     assert told["Time zone of all days and times"] == "Europe/Moscow"
-    assert told["Data as of"] == "Sun 22 Nov 2026, 06:00 (Europe/Moscow)"
+    assert told["Data as of"] == "Sun, 22 Nov 2026, 06:00 (Europe/Moscow)"
     assert told["Run that wrote this"] == "20261122T030000Z-7f3a"
     assert told["Documentation"] == "out/dbt-docs.html"
     assert told["Notice"].startswith("Made-up data")
@@ -237,13 +306,13 @@ def test_a_failed_gate_leaves_a_dated_banner_and_the_last_good_table(
     path: Path, figures: Figures, summary: RunSummary
 ) -> None:
     real = replace(summary, demo=False)
-    Workbook(path).deliver(build_tables(figures, real, "docs"))
+    Workbook(path).deliver(build_tables(figures, real, "docs", ENGLISH))
     good = rows(path)
     failed = replace(real, failure="a test", stages=[Stage("build", "failed", 1.0, "")], tests=TestCounts(10, 0, 1, 3))
-    Workbook(path).deliver(build_tables(figures, failed, "docs"))
+    Workbook(path).deliver(build_tables(figures, failed, "docs", ENGLISH))
     assert rows(path) == good
-    assert about(path)["Notice"].startswith("Run of Sun 22 Nov 2026, 06:00 (Europe/Moscow): its data tests failed")
-    Workbook(path).deliver(build_tables(figures, real, "docs"))
+    assert about(path)["Notice"].startswith("Run of Sun, 22 Nov 2026, 06:00 (Europe/Moscow): its data tests failed")
+    Workbook(path).deliver(build_tables(figures, real, "docs", ENGLISH))
     assert "Notice" not in about(path)
 
 

@@ -1,4 +1,5 @@
 {{ config(
+    incremental_strategy='publish',
     unique_key=['course_key', 'activity_date'],
     indexes=[{'columns': ['course_key', 'activity_date'], 'unique': true}],
 ) }}

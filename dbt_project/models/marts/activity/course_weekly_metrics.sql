@@ -1,4 +1,5 @@
 {{ config(
+    incremental_strategy='publish',
     unique_key=['course_key', 'week_start'],
     indexes=[{'columns': ['course_key', 'week_start'], 'unique': true}],
 ) }}

@@ -1,4 +1,5 @@
 {{ config(
+    incremental_strategy='publish',
     unique_key='month_start',
     indexes=[{'columns': ['month_start'], 'unique': true}],
 ) }}

@@ -1,4 +1,5 @@
 {{ config(
+    incremental_strategy='publish',
     unique_key='week_start',
     indexes=[{'columns': ['week_start'], 'unique': true}],
 ) }}

@@ -3,6 +3,7 @@
     unique_key=key,
     indexes=[{'columns': key, 'unique': true}],
 ) }}
+{%- set first_day = first_new_day(ref('int_learner_course_days')) %}
 
 with as_of as (
 
@@ -10,61 +11,97 @@ with as_of as (
 
 ),
 
-days as (
+learner_course_days as (
+
+    select * from {{ ref('int_learner_course_days') }}
+
+),
+
+learners as (
 
     select
         user_id,
-        activity_date,
-        min(activity_date) over (partition by user_id) as first_day
+        min(first_day) as first_day
 
-    from {{ ref('int_learner_course_days') }}
+    from {{ ref('int_learner_course_totals') }}
+
+    group by user_id
+
+),
+
+cohorts as (
+
+    select
+        {{ first_day_of('week', 'first_day') }} as cohort_week,
+        count(*) as learners
+
+    from learners
+
+    group by {{ first_day_of('week', 'first_day') }}
+
+),
+
+-- the weeks that whole cohorts have had, those counted before as they were counted
+weeks as (
+
+    select
+        cohorts.cohort_week,
+        back.weeks_since,
+        cohorts.learners,
+        {{ 'known.active_learners' if adds_to_itself() else 'null::bigint' }} as known_learners,
+        {{ 'known.record_no' if adds_to_itself() else 'null::bigint' }} as record_no
+
+    from cohorts
+
+    cross join generate_series(0, 25) as back (weeks_since)
+
+    inner join as_of
+        on cohorts.cohort_week + 7 * back.weeks_since + 12 <= as_of.as_of_day
+        and {{ day_begins('cohorts.cohort_week') }} >= as_of.history_from + interval '168 hours'
+    {% if adds_to_itself() %}
+
+    -- unless something new came of a day before the week was over
+    left join {{ this }} as known
+        on cohorts.cohort_week = known.cohort_week
+        and back.weeks_since = known.weeks_since
+        and known.cohort_week + 7 * known.weeks_since + 12 < date '{{ first_day }}'
+    {% endif %}
 
 ),
 
 active as (
 
     select
-        {{ first_day_of('week', 'first_day') }} as cohort_week,
-        (activity_date - first_day) / 7 as weeks_since,
-        count(distinct user_id) as active_learners
+        weeks.cohort_week,
+        weeks.weeks_since,
+        count(distinct learner_course_days.user_id) as active_learners
 
-    from days
+    from weeks
 
-    group by {{ first_day_of('week', 'first_day') }}, (activity_date - first_day) / 7
+    inner join learners on weeks.cohort_week = {{ first_day_of('week', 'learners.first_day') }}
 
-),
+    inner join learner_course_days
+        on learners.user_id = learner_course_days.user_id
+        and weeks.weeks_since = (learner_course_days.activity_date - learners.first_day) / 7
 
--- every learner is active in the first week
-cohorts as (
+    where weeks.known_learners is null
 
-    select
-        active.cohort_week,
-        active.active_learners as learners
-
-    from active
-
-    cross join as_of
-
-    where active.weeks_since = 0
-        and {{ day_begins('active.cohort_week') }} >= as_of.history_from + interval '168 hours'
+    group by weeks.cohort_week, weeks.weeks_since
 
 )
 
 select
-    cohorts.cohort_week,
+    weeks.cohort_week,
     weeks.weeks_since,
-    cohorts.learners,
-    coalesce(active.active_learners, 0) as active_learners,
-    cohorts.learners < 5 as is_small
+    weeks.learners,
+    coalesce(weeks.known_learners, active.active_learners, 0) as active_learners,
+    weeks.learners < 5 as is_small,
+    coalesce(
+        weeks.record_no, (select max(learner_course_days.record_no) from learner_course_days)
+    ) as record_no
 
-from cohorts
-
-cross join generate_series(0, 25) as weeks (weeks_since)
-
-cross join as_of
+from weeks
 
 left join active
-    on cohorts.cohort_week = active.cohort_week
+    on weeks.cohort_week = active.cohort_week
     and weeks.weeks_since = active.weeks_since
-
-where cohorts.cohort_week + 7 * weeks.weeks_since + 12 <= as_of.as_of_day

@@ -10,81 +10,89 @@ with as_of as (
 
 ),
 
-pairs as (
+tasks as (
 
     select
-        user_id,
-        {{ course('course_key') }} as course,
-        course_key,
-        block_id,
-        task_id,
-        first_attempt_at,
-        last_attempt_at,
-        first_correct_at,
-        -- 1 + the number of the learner's tasks of the course with an earlier first attempt
-        rank() over (partition by user_id, {{ course('course_key') }} order by first_attempt_at) as step
-
-    from {{ ref('learner_tasks') }}
+        *,
+        {{ course('course_key') }} as course
+    from {{ ref('tasks') }}
 
 ),
 
--- where each learner of the course was last
-last_tasks as (
+totals as not materialized (
 
-    select distinct on (user_id, course)
-        task_id,
-        {{ report_date('last_attempt_at') }} as last_day
-
-    from pairs
-
-    order by user_id, course, last_attempt_at desc, {{ task_order() }}
-
-),
-
-left_tasks as (
-
-    select
-        last_tasks.task_id,
-        count(*) as left_here
-
-    from last_tasks
-
-    cross join as_of
-
-    where as_of.as_of_day - last_tasks.last_day >= 14
-
-    group by last_tasks.task_id
+    select * from {{ ref('int_learner_course_totals') }}
 
 ),
 
 courses as (
 
     select
-        course,
-        count(distinct user_id) as learners
+        course_key as course,
+        count(*) as learners
 
-    from pairs
+    from totals
 
-    group by course
+    group by course_key
 
 ),
 
-tasks as (
+left_tasks as (
 
     select
-        course,
-        course_key,
-        block_id,
+        totals.last_task_id as task_id,
+        count(*) as left_here
+
+    from totals
+
+    cross join as_of
+
+    where as_of.as_of_day - totals.last_day >= 14
+
+    group by totals.last_task_id
+
+),
+
+steps as (
+
+    select
+        pairs.task_id,
+        pairs.step,
+        count(*) as learners
+
+    from totals
+
+    cross join unnest(totals.task_ids, totals.steps) as pairs (task_id, step)
+
+    group by pairs.task_id, pairs.step
+
+),
+
+halves as (
+
+    select
         task_id,
-        count(*) as learners_reached,
-        count(first_correct_at) as learners_solved,
-        {{ quantile(0.5, 'step') }} as median_step
+        step,
+        2 * sum(learners) over (partition by task_id order by step) >= sum(learners) over (
+            partition by task_id
+        ) as has_half
 
-    from pairs
+    from steps
 
-    group by course, course_key, block_id, task_id
+),
 
-    having count(*) >= 20
+-- the median step of a task: the first by which half of its learners have met it
+met as (
+
+    select
+        task_id,
+        min(step) as median_step
+
+    from halves
+
+    where has_half
+
+    group by task_id
 
 )
 
@@ -92,15 +100,19 @@ select
     tasks.course as course_key,
     tasks.task_id,
     row_number() over (
-        partition by tasks.course order by tasks.median_step, {{ task_order('tasks') }}
+        partition by tasks.course order by met.median_step, {{ task_order('tasks') }}
     ) as position,
-    tasks.learners_reached,
-    {{ ratio('tasks.learners_reached', 'courses.learners') }} as reached_share,
+    tasks.learners as learners_reached,
+    {{ ratio('tasks.learners', 'courses.learners') }} as reached_share,
     tasks.learners_solved,
     coalesce(left_tasks.left_here, 0) as left_here
 
 from tasks
 
+inner join met on tasks.task_id = met.task_id
+
 inner join courses on tasks.course = courses.course
 
 left join left_tasks on tasks.task_id = left_tasks.task_id
+
+where tasks.learners >= 20

@@ -9,9 +9,9 @@ with learner_courses as (
 
 ),
 
-learner_tasks as (
+tasks as (
 
-    select * from {{ ref('learner_tasks') }}
+    select * from {{ ref('tasks') }}
 
 ),
 
@@ -39,18 +39,6 @@ dated_learners as (
 
 ),
 
-dated_pairs as (
-
-    select
-        learner_tasks.*,
-        as_of.as_of_day
-
-    from learner_tasks
-
-    cross join as_of
-
-),
-
 learners as (
 
     select
@@ -71,15 +59,15 @@ learners as (
 
 ),
 
-pairs as (
+sums_of_tasks as (
 
     select
         {{ course('course_key') }} as course_key,
-        count(distinct task_id) as tasks,
-        {{ first_submit_success() }} as first_submit_success,
-        {{ hours_lost_28d('as_of_day') }} as learner_hours_lost_28d
+        count(*) as tasks,
+        {{ ratio('sum(first_submits_correct)', 'sum(first_submits)') }} as first_submit_success,
+        sum(learner_hours_lost_28d) as learner_hours_lost_28d
 
-    from dated_pairs
+    from tasks
 
     group by {{ course('course_key') }}
 
@@ -94,27 +82,27 @@ select
     learners.learners,
     learners.learners_active_7d,
     learners.learners_active_28d,
-    pairs.tasks,
+    sums_of_tasks.tasks,
     learners.attempts,
     learners.runs,
     learners.submits,
     learners.graded_submits,
     learners.correct_submits,
     {{ ratio('learners.correct_submits', 'learners.graded_submits') }} as success_rate,
-    pairs.first_submit_success,
+    sums_of_tasks.first_submit_success,
     learners.learners_new,
     learners.learners_stuck,
     learners.learners_struggling,
     learners.learners_disengaging,
     learners.learners_at_risk,
     learners.learners_dormant,
-    pairs.learner_hours_lost_28d,
+    sums_of_tasks.learner_hours_lost_28d,
     learners.first_day,
     learners.last_day,
     learners.learners < 5 as is_small
 
 from learners
 
-inner join pairs on learners.course_key = pairs.course_key
+inner join sums_of_tasks on learners.course_key = sums_of_tasks.course_key
 
 left join names on learners.course_key = names.key

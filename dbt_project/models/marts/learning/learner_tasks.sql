@@ -1,10 +1,14 @@
-{#- Indexes: the key; what was solved on a day, without the table; what changed last. -#}
+{#-
+  Indexes: the key; what was solved on a day, without the table; what may have begun before we looked;
+  what changed last.
+-#}
 {{ config(
     incremental_strategy='publish',
     unique_key=['user_id', 'task_id'],
     indexes=[
         {'columns': ['user_id', 'task_id'], 'unique': true},
         {'columns': ['first_correct_date', 'attempts_to_first_correct']},
+        {'columns': ['is_left_censored', 'first_attempt_at']},
         {'columns': ['record_no']},
     ],
 ) }}
@@ -27,6 +31,7 @@ history as (
 ),
 
 {% if adds_to_itself() %}
+{% set whole_from = history_from(ref('as_of')) ~ " + interval '168 hours'" %}
 
 -- pairs with a new or corrected attempt, those that another start of history touches, and those that lost attempts
 -- with a learner who was forgotten
@@ -41,33 +46,37 @@ changed as (
     union distinct
 
     select
-        pairs.user_id,
-        pairs.task_id
-    from {{ this }} as pairs
-    cross join history
-    where pairs.is_left_censored <> (pairs.first_attempt_at < history.whole_from)
-        or pairs.record_no is null
+        user_id,
+        task_id
+    from {{ this }}
+    where (is_left_censored and first_attempt_at >= {{ whole_from }})
+        or (not is_left_censored and first_attempt_at < {{ whole_from }})
+        or record_no is null
 
 ),
 {% endif %}
 
 touched as not materialized (
 
-    select attempts.*
+    select *
 
     from attempts
     {% if adds_to_itself() %}
 
-    inner join changed
-        on attempts.user_id = changed.user_id
-        and attempts.task_id = changed.task_id
+    where (user_id, task_id) in (select changed.* from changed)
     {% endif %}
+
+),
+
+addressed as (
+
+    {{ attempts_with_lms_url('touched') }}
 
 ),
 
 timed as (
 
-    {{ attempts_of_pairs('touched') }}
+    {{ attempts_of_pairs('addressed') }}
 
 )
 
@@ -77,10 +86,7 @@ select
     min(course_key) as course_key,
     min(block_id) as block_id,
     min(lis_result_sourcedid) filter (where course_key is null) as unsplit_sourcedid,
-    (
-        select max({{ lms_url('urls.url') }} collate "C")
-        from unnest(array_agg(distinct lis_outcome_service_url)) as urls (url)
-    ) as lms_url,
+    max(lms_url collate "C") as lms_url,
     {{ learner_counts() }},
     min(created_at) as first_attempt_at,
     max(created_at) as last_attempt_at,

@@ -4,9 +4,9 @@
     indexes=[{'columns': key, 'unique': true}],
 ) }}
 
-with learner_tasks as (
+with tasks as (
 
-    select * from {{ ref('learner_tasks') }}
+    select * from {{ ref('tasks') }}
 
 ),
 
@@ -21,25 +21,26 @@ counts as (
     select
         courses.organisation,
         courses.course,
-        learner_tasks.block_id,
+        tasks.block_id,
         courses.run,
-        count(*) as learners,
-        {{ sums_of_counts('learner_tasks') }},
-        count(learner_tasks.first_graded_at) as learners_submitted,
-        count(learner_tasks.first_correct_at) as learners_solved,
-        {{ first_submit_success() }} as first_submit_success,
-        min(min(learner_tasks.first_attempt_at)) over (
+        sum(tasks.graded_submits) as graded_submits,
+        sum(tasks.correct_submits) as correct_submits,
+        sum(tasks.learners)::bigint as learners,
+        sum(tasks.learners_submitted) as learners_submitted,
+        sum(tasks.learners_solved) as learners_solved,
+        {{ ratio('sum(tasks.first_submits_correct)', 'sum(tasks.first_submits)') }} as first_submit_success,
+        min(min(tasks.first_attempt_at)) over (
             partition by courses.organisation, courses.course, courses.run
         ) as run_began_at,
-        count(*) over (partition by courses.organisation, courses.course, learner_tasks.block_id) as runs_with_block
+        count(*) over (partition by courses.organisation, courses.course, tasks.block_id) as runs_with_block
 
-    from learner_tasks
+    from tasks
 
-    inner join courses on learner_tasks.course_key = courses.course_key
+    inner join courses on tasks.course_key = courses.course_key
 
     where courses.organisation is not null
 
-    group by courses.organisation, courses.course, learner_tasks.block_id, courses.run
+    group by courses.organisation, courses.course, tasks.block_id, courses.run
 
 ),
 

@@ -21,21 +21,15 @@ names as (
 
 ),
 
-discrimination as (
+solutions as (
 
-    select * from {{ ref('int_task_discrimination') }}
+    select * from {{ ref('int_task_solutions') }}
 
 ),
 
-pairs as (
+discrimination as (
 
-    select
-        learner_tasks.*,
-        as_of.as_of_day
-
-    from learner_tasks
-
-    cross join as_of
+    select * from {{ ref('int_task_discrimination') }}
 
 ),
 
@@ -51,22 +45,15 @@ counts as (
         count(first_graded_at) as learners_submitted,
         count(first_correct_at) as learners_solved,
         count(first_graded_at) filter (where not is_left_censored) as first_submits,
-        {{ first_submit_success() }} as first_submit_success,
-        {{ quantile(0.5, 'submits_to_first_correct') }} filter (
-            where not is_left_censored
-        ) as submits_to_solve_median,
-        {{ quantile(0.9, 'submits_to_first_correct') }} filter (where not is_left_censored) as submits_to_solve_p90,
-        {{ quantile(0.5, 'active_seconds_to_first_correct') }} filter (
-            where not is_left_censored
-        ) / 60 as minutes_to_solve_median,
+        count(*) filter (where not is_left_censored and first_graded_correct) as first_submits_correct,
         {{ success_by_attempt(5) }} as success_by_attempt,
-        count(*) filter (where {{ is_stuck('as_of_day') }}) as learners_stuck,
+        count(*) filter (where {{ is_stuck() }}) as learners_stuck,
         sum(lost_seconds) / 3600 as learner_hours_lost,
-        {{ hours_lost_28d('as_of_day') }} as learner_hours_lost_28d,
+        coalesce(sum(lost_seconds) filter (where {{ is_recent(28) }}), 0) / 3600 as learner_hours_lost_28d,
         min(first_attempt_at) as first_attempt_at,
         max(last_attempt_at) as last_attempt_at
 
-    from pairs
+    from learner_tasks
 
     group by task_id
 
@@ -89,10 +76,11 @@ select
     counts.learners_solved,
     {{ ratio('counts.learners_solved', 'counts.learners_submitted') }} as solve_rate,
     counts.first_submits,
-    counts.first_submit_success,
-    counts.submits_to_solve_median,
-    counts.submits_to_solve_p90,
-    counts.minutes_to_solve_median,
+    counts.first_submits_correct,
+    {{ ratio('counts.first_submits_correct', 'counts.first_submits') }} as first_submit_success,
+    solutions.submits_to_solve_median,
+    solutions.submits_to_solve_p90,
+    solutions.minutes_to_solve_median,
     counts.success_by_attempt,
     discrimination.discrimination,
     counts.learners_stuck,
@@ -107,6 +95,8 @@ select
     counts.learners_submitted < 5 as is_small
 
 from counts
+
+left join solutions on counts.task_id = solutions.task_id
 
 left join discrimination on counts.task_id = discrimination.task_id
 
