@@ -23,7 +23,8 @@ from orchestration.errors import StageError
 
 RELATIONS = (
     *("raw.attempts", "staging.stg_grader__attempts", "marts.attempts", "marts.rejected_attempts"),
-    *("marts.learner_tasks", "staging.int_learner_course_days", "learners.learner_courses"),
+    *("marts.learner_tasks", "staging.int_learner_course_days", "staging.int_learner_course_totals"),
+    "learners.learner_courses",
 )
 """What rows of learners are removed from."""
 MOST_OTHERS = 20
@@ -214,19 +215,33 @@ _REMOVE = {
             )
         )
     """,
+    "staging.int_learner_course_totals": """
+        delete from staging.int_learner_course_totals as totals
+        where user_id = pg_temp.learner() or (
+            (user_id, course_key) in (select user_id, course_key from gone_attempts)
+            and not exists (
+                select from staging.int_learner_course_days as days
+                where days.user_id = totals.user_id and days.course_key = totals.course_key
+            )
+        )
+    """,
     "learners.learner_courses": "delete from learners.learner_courses where user_id = pg_temp.learner()",
 }
 # What other learners have left there is counted anew by the next build, which takes NULL for that.
-_COUNT_ANEW = (
-    """
-    update marts.learner_tasks set record_no = null
-    where (user_id, task_id) in (select user_id, task_id from gone_attempts)
+_COUNT_ANEW = {
+    "marts.learner_tasks": """
+        update marts.learner_tasks set record_no = null
+        where (user_id, task_id) in (select user_id, task_id from gone_attempts)
     """,
-    """
-    update staging.int_learner_course_days set record_no = null
-    where (user_id, course_key, activity_date) in (select user_id, course_key, activity_date from gone_attempts)
+    "staging.int_learner_course_days": """
+        update staging.int_learner_course_days set record_no = null
+        where (user_id, course_key, activity_date) in (select user_id, course_key, activity_date from gone_attempts)
     """,
-)
+    "staging.int_learner_course_totals": """
+        update staging.int_learner_course_totals set record_no = null
+        where (user_id, course_key) in (select user_id, course_key from gone_attempts)
+    """,
+}
 _OTHER_TABLES = """
     select relation.relnamespace::regnamespace::text, relation.relname, has_table_privilege(relation.oid, 'select')
     from pg_catalog.pg_class as relation
@@ -316,8 +331,8 @@ class Erasure:
             if relation in self._there and (self._is_built or relation == "raw.attempts"):
                 cursor.execute(statement)
                 removed[relation] = cursor.rowcount
-        if self._is_built:
-            for statement in _COUNT_ANEW:
+        for relation, statement in _COUNT_ANEW.items():
+            if relation in self._there and self._is_built:
                 cursor.execute(statement)
         if not ops.is_there(cursor):
             cursor.execute(ops.DEFINITION)

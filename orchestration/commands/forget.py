@@ -22,8 +22,8 @@ What this does not reach:
   again is always safe.
 - Backups of the database (`make backup`), its WAL archives and replicas keep the rows as long as they are kept.
   After a restore, run this again.
-- Days keep the figures they were published with until a build counts them anew; `make build FULL_REFRESH=1` counts
-  all without the learner. Weeks, courses and tasks are counted anew by the next build.
+- Days, weeks and months keep the figures they were published with until a build counts them anew;
+  `make build FULL_REFRESH=1` counts all without the learner. Courses and tasks are counted anew by the next build.
 - Spreadsheets: `make deliver` after the next build writes the worksheet `Learners to help`, if it is shared,
   without the learner; Google keeps earlier versions of a file.
 - The command line just typed holds the id, in your shell's history."""

@@ -26,7 +26,8 @@ learner_tasks as not materialized (
 
 {% if is_incremental() %}
 
--- learners with a new attempt in a course, and all when history begins at another instant
+-- learners with a new attempt in a course, all when history begins at another instant, and those that lost attempts
+-- with a learner who was forgotten
 changed as (
 
     select
@@ -42,6 +43,7 @@ changed as (
         course_key
     from {{ this }}
     where history_from <> {{ history_from(ref('as_of')) }}
+        or record_no is null
 
 ),
 {% endif %}
