@@ -26,8 +26,7 @@ learner_tasks as not materialized (
 
 {% if is_incremental() %}
 
--- learners with a new attempt in a course, all when history begins at another instant, and those that lost attempts
--- with a learner who was forgotten
+-- learners with a new attempt in a course, or with lost ones, and all when history begins at another instant
 changed as (
 
     select
