@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql roles schedule unschedule backup restore test test-fast lint format bench torture audit pictures messages lock clean
+.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql forget roles schedule unschedule backup restore test test-fast lint format bench torture audit pictures messages lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -58,6 +58,9 @@ db-stop: $(BIN)/dbt ## stop the embedded PostgreSQL
 
 psql: $(BIN)/dbt ## open psql on the warehouse
 	@$(ELT) psql
+
+forget: $(BIN)/dbt ## remove a learner from the warehouse: USER_ID= (YES=1 without a terminal, WAIT=1)
+	@$(ELT) forget --user-id='$(subst ','\'',$(USER_ID))' $(if $(YES),--yes) $(WAITING)
 
 roles: $(BIN)/dbt ## SQL for least-privilege roles (APPLY=1 runs it)
 	@$(ELT) roles $(if $(APPLY),--apply)

@@ -38,6 +38,18 @@ TABLES = {
         "_dlt_load_id": "varchar not null",
         "_dlt_id": "varchar",
     },
+    # One row a load that records were removed from on purpose: those of a learner, who is counted here as the load's
+    # receipt counted them, or (expired_at) all that were left.
+    "removals": {
+        "_dlt_load_id": "varchar not null",
+        "records": "bigint not null default 0",
+        "accepted": "bigint not null default 0",
+        "repeated": "bigint not null default 0",
+        "rejected": "bigint not null default 0",
+        "rejected_by_reason": "jsonb not null default '{}'",
+        "record_no": "bigint",
+        "expired_at": "timestamptz",
+    },
     # One row: every record up to this number belongs to a completed load.
     "watermark": {"record_no": "bigint not null"},
 }

@@ -140,6 +140,10 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             from orchestration.commands.pipeline import keep_period
 
             return keep_period(settings, window, found, tail, log_file)
+        case "forget":
+            from orchestration.commands.forget import forget
+
+            return forget(settings, options.user_id, options.yes, options.wait)
         case "report":
             from orchestration.commands.report import report
 

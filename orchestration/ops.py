@@ -9,7 +9,7 @@ from psycopg2.extensions import cursor as Cursor
 from ingestion.warehouse import Warehouse
 
 DEFINITION = (Path(__file__).parent / "ops.sql").read_text("utf-8")
-TABLES = ("runs", "run_stages", "run_tests", "deliveries", "alerts", "periods")
+TABLES = ("runs", "run_stages", "run_tests", "deliveries", "alerts", "periods", "erasures")
 
 
 @contextmanager

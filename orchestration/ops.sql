@@ -94,3 +94,14 @@ create table if not exists ops.periods (
     primary key (window_start, window_end)
 );
 comment on table ops.periods is 'Grain: one window that was asked for, with its metrics.';
+
+create table if not exists ops.erasures (
+    erased_at timestamptz not null default now(),
+    account text not null,
+    host text not null,
+    records bigint not null,
+    attempts bigint not null,
+    rejected bigint not null
+);
+comment on table ops.erasures is
+'Grain: one learner who was forgotten: when, by whom, how many records, attempts and rejected records. Never who.';

@@ -25,7 +25,7 @@ from ingestion.pipeline import IngestReport, Progress, ingest
 from ingestion.warehouse import Warehouse
 from ingestion.windows import Window, plan
 from orchestration import wiring
-from orchestration.build import receipts
+from orchestration.build import receipts, retention
 from orchestration.build.dbt import TEAM, Build, Dbt
 from orchestration.commands.metrics import period_metrics
 from orchestration.deliver import periods, record, verdict
@@ -211,7 +211,17 @@ class Run:
                 )
             self.summary.verdict = verdict.of_last_full_day(self.warehouse)
             self._build_team(build)
+            self._remove_outdated()
         return build
+
+    def _remove_outdated(self) -> None:
+        """What raw need no longer keep; the figures are right with it, too, so a failure is a warning."""
+        if self.settings.retain_raw_days is None:
+            return
+        try:
+            retention.remove_outdated(self.warehouse, self.settings.retain_raw_days)
+        except IngestionError as error:
+            logger.warning("retention: outdated records stay in raw for now: %s", error)
 
     def _build_team(self, build: Build) -> None:
         """The analysts' own models: what fails in them is a warning, by name."""

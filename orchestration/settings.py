@@ -43,7 +43,7 @@ MAIL = (
 LOGIN = ("SMTP_USER", "SMTP_PASSWORD")
 PLACES = ("LOG_DIR", "LOG_RETENTION_DAYS", "OUT_DIR", "STATE_DIR")
 REPORTS = ("REPORT_TIMEZONE", "REPORT_LANGUAGE", "ALERT_TO", "ATTACH_REPORT", "SHARE_LEARNERS", "MAIL")
-NIGHTS = ("RETRY_FOR", "PING_URL")
+NIGHTS = ("RETRY_FOR", "PING_URL", "RETAIN_RAW_DAYS")
 NAMES = (*API, "START_DATE", "LOOKBACK_HOURS", *POSTGRES, *GOOGLE, *MAIL, *REPORTS, *NIGHTS, "VERBOSE", *PLACES)
 
 # Taken as they are, white space included.
@@ -117,6 +117,7 @@ class Settings:
     share_learners: bool
     retry_for: timedelta
     ping_url: str | None = field(repr=False)
+    retain_raw_days: int | None
     verbose: bool
     log_dir: Path
     log_retention_days: int
@@ -251,6 +252,7 @@ class _Reader:
             # Whoever sits at a terminal decides; at night nobody does.
             retry_for=self.read("RETRY_FOR", _duration, "0" if sys.stderr.isatty() else "2h"),
             ping_url=self.read("PING_URL", _ping_url),
+            retain_raw_days=self.read("RETAIN_RAW_DAYS", _whole_number, "", 1, 36_500),
             # Other programs have a variable of that name, with values of their own.
             verbose=self.values.get("VERBOSE") == "1",
             log_dir=self.read("LOG_DIR", _folder, "logs"),

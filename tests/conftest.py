@@ -36,6 +36,7 @@ _SETTINGS = {
     "MAIL",
     "RETRY_FOR",
     "PING_URL",
+    "RETAIN_RAW_DAYS",
     "VERBOSE",
     "LOG_DIR",
     "LOG_RETENTION_DAYS",

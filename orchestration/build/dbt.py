@@ -24,6 +24,7 @@ from psycopg2 import sql
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse, exists
 from orchestration.build.one_transaction import Session, one_transaction
+from orchestration.build.retention import Gone, gone_from_raw
 from orchestration.build.samples import keep_failures, sample_rows, stored_failures
 from orchestration.errors import StageError
 from orchestration.interrupt import cancelled_by_interrupt, was_pressed
@@ -100,12 +101,12 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
         return f"the rules are version {rules} now"
     if any(name != zone.key for _, name in published):
         return f"days are those of {zone.key} now"
-    if excluded != _excluded_learners():
+    if excluded != excluded_learners():
         return "the seed excluded_learners is another now"
     return None
 
 
-def _excluded_learners() -> set[str]:
+def excluded_learners() -> set[str]:
     """The users of the seed `excluded_learners`, which the next build will leave out."""
     with (PROJECT / "seeds" / "excluded_learners.csv").open(encoding="utf-8", newline="") as seed:
         return {row["user_id"] for row in csv.DictReader(seed)}
@@ -134,12 +135,15 @@ class Dbt:
         they keep what they had. Rebuilds from raw when asked to (`full_refresh`), or when the
         marts were built with other rules or another zone. `before_publishing` may raise to stop
         that; `show_progress` gets each node that begins. Raises StageError when dbt cannot even
-        start, or the database is lost.
+        start, or the database is lost, or a rebuild would lose what raw no longer has.
         """
         try:
             reason = "asked to" if full_refresh else rebuild_reason(self.warehouse, "marts", self.zone)
+            gone = gone_from_raw(self.warehouse) if reason else None
         except WarehouseError as error:
             raise StageError(f"The build could not start. {error}", outage=error.outage) from None
+        if gone is not None:
+            raise StageError(_cannot_rebuild(str(reason), gone))
         # Unit tests judge the code, not the data: they belong to `make test`. One thread, because
         # there is one session.
         arguments = ["build", "--exclude-resource-type", "unit_test", "--threads", "1"]
@@ -263,6 +267,18 @@ class Dbt:
             raise KeyboardInterrupt
         logger.debug("dbt %s took %.1f s", arguments[0], time.monotonic() - started)
         return result
+
+
+def _cannot_rebuild(reason: str, gone: Gone) -> str:
+    """Why there is no rebuild, and what can be done instead."""
+    return (
+        f"The marts would have to be rebuilt from raw ({reason}), but RETAIN_RAW_DAYS has removed the records of "
+        f"{gone.loads:,} loads from there, up to that of {gone.last_loaded_at:%Y-%m-%d %H:%M} UTC: attempts, days and "
+        "receipts that rest on them would be lost. Nothing was changed, the marts stay. What to do: take back the "
+        "change (rules_version, REPORT_TIMEZONE, the seed excluded_learners), or restore raw.attempts and "
+        "raw.removals from a backup. To begin again with what raw still has, `drop table marts.load_receipts`, "
+        "then run again."
+    )
 
 
 def _refuse_hooks_outside(manifest: Any) -> None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "check": "verify the settings and reach every outside party, changing nothing",
     "docs": "build the dbt docs site and serve it",
     "lineage": "build the site with the ERD and the lineage of columns and serve it",
+    "forget": "remove a learner from the warehouse",
     "roles": "SQL for least-privilege roles",
     "schedule": "the service and timer, or the line for cron, of the nightly run",
     "unschedule": "remove what `schedule` installed",
@@ -49,13 +50,15 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     for name in ("run", "ingest", "metrics"):
         for option, what in (("--start", "first instant of the window"), ("--end", "its end, excluded")):
             added[name].add_argument(option, help=f"{what} ({WINDOW_HELP})")
-    for name in ("run", "ingest", "build", "deliver"):
+    for name in ("run", "ingest", "build", "deliver", "forget"):
         waiting = "wait for another run instead of giving up"
         added[name].add_argument("--wait", action="store_true", help=waiting)
     added["build"].add_argument("--full-refresh", action="store_true", help="rebuild every model from raw")
     for name in ("metrics", "status", "history"):
         added[name].add_argument("--json", action="store_true", help="print JSON")
     added["report"].add_argument("--open", action="store_true", help="open it in the browser")
+    added["forget"].add_argument("--user-id", required=True, help="the learner, as `lti_user_id` has it")
+    added["forget"].add_argument("--yes", action="store_true", help="don't ask")
     added["metrics"].add_argument("--day", help="a calendar day of REPORT_TIMEZONE")
     added["metrics"].add_argument("--from", dest="first_day", help="the first of some days")
     added["metrics"].add_argument("--to", dest="last_day", help="the day after the last of them")

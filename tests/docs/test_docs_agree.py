@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from orchestration.commands.arguments import COMMANDS
+from orchestration.erasure import RELATIONS
 from orchestration.settings import NAMES, ROOT, Settings, read_settings
 
 REFERENCE = (ROOT / "docs" / "reference.md").read_text("utf-8")
@@ -238,6 +239,16 @@ def test_no_relation_of_the_picture_is_made_from_one_below_it(reads: dict[str, s
     for name in picture():
         assert reads.get(name, set()) <= above, name
         above.add(name)
+
+
+def test_forgetting_reaches_every_relation_that_names_learners(parsed: dict[str, Any]) -> None:
+    # The seed is a file first, which `make forget` tells of.
+    named = {
+        relation(node)
+        for node in parsed["nodes"].values()
+        if not inlined(node) and {"user_id", "record"} & node.get("columns", {}).keys()
+    } - {"learners.excluded_learners"}
+    assert named | {"raw.attempts"} == set(RELATIONS)
 
 
 def test_the_stages_run_in_the_order_documented() -> None:

@@ -401,3 +401,29 @@ def test_an_analysts_model_that_fails_is_a_warning_by_name(settings: Settings, p
     assert run.summary.tests.warned == 1
     (mail,) = parties.mails
     assert 'warn: hours_by_course: column "hour" does not exist' in text(mail)
+
+
+def test_outdated_records_leave_raw_after_a_good_build_only(
+    settings: Settings, parties: Parties, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[int] = []
+
+    def remove_outdated(_: Warehouse, days: int) -> None:
+        asked.append(days)
+
+    def fail(*_: object) -> None:
+        raise WarehouseError("permission denied")
+
+    monkeypatch.setattr("orchestration.run.retention.remove_outdated", remove_outdated)
+    make_run(settings).build()
+    assert asked == []
+    settings = replace(settings, retain_raw_days=90)
+    make_run(settings).build()
+    assert asked == [90]
+    parties.build_failures = ("test assert_something",)
+    assert make_run(settings).everything(WINDOW) == 1
+    assert asked == [90]
+    parties.build_failures = ()
+    monkeypatch.setattr("orchestration.run.retention.remove_outdated", fail)
+    assert make_run(settings).everything(WINDOW) == 0
+    assert "outdated records stay in raw for now: permission denied" in caplog.text

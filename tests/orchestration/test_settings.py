@@ -285,6 +285,7 @@ BAD_VALUES = {
         "Европа",
     ],
     "LOG_RETENTION_DAYS": ["-1", "three", "1.5", "99999999999"],
+    "RETAIN_RAW_DAYS": ["0", "-1", "30d", "1.5"],
     "OUT_DIR": ["~nobody-of-this-name/out"],
     "LOG_DIR": ["~nobody-of-this-name/logs"],
 }

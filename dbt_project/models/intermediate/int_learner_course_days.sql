@@ -22,13 +22,20 @@ with attempts as not materialized (
 
 changed as (
 
-    select distinct
+    select
         user_id,
         activity_date
-
     from attempts
-
     where record_no > {{ last_record_no() }}
+
+    union distinct
+
+    -- days that lost attempts with a learner who was forgotten
+    select
+        user_id,
+        activity_date
+    from {{ this }}
+    where record_no is null
 
 ),
 {% endif %}

@@ -26,7 +26,7 @@ learner_tasks as not materialized (
 
 {% if is_incremental() %}
 
--- learners with a new attempt in a course, and all when history begins at another instant
+-- learners with a new attempt in a course, or with lost ones, and all when history begins at another instant
 changed as (
 
     select
@@ -42,6 +42,7 @@ changed as (
         course_key
     from {{ this }}
     where history_from <> {{ history_from(ref('as_of')) }}
+        or record_no is null
 
 ),
 {% endif %}

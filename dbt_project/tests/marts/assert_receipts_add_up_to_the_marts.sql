@@ -22,6 +22,16 @@ rejected_attempts as (
 
 ),
 
+forgotten as (
+
+    select
+        coalesce(sum(accepted), 0) as accepted,
+        coalesce(sum(rejected), 0) as rejected
+
+    from {{ ref('stg_grader__removals') }}
+
+),
+
 receipts as (
 
     select
@@ -37,6 +47,21 @@ days as (
     select coalesce(sum(attempts), 0) as attempts
 
     from daily_metrics
+
+),
+
+-- published days keep a forgotten learner until they are counted anew, the facts don't; only then are they read
+facts as (
+
+    select
+        case
+            when forgotten.accepted = 0 then days.attempts
+            else (select coalesce(sum(of_day.attempts), 0) from {{ ref('int_learner_course_days') }} as of_day)
+        end as attempts
+
+    from days
+
+    cross join forgotten
 
 ),
 
@@ -61,18 +86,26 @@ rejections as (
 
 select
     receipts.accepted as accepted_in_receipts,
+    forgotten.accepted as accepted_and_forgotten,
     days.attempts as attempts_in_daily_metrics,
+    facts.attempts as attempts_in_facts,
     excluded.attempts as excluded_attempts,
     receipts.rejected as rejected_in_receipts,
+    forgotten.rejected as rejected_and_forgotten,
     rejections.records as rejected_attempts
 
 from receipts
 
+cross join forgotten
+
 cross join days
+
+cross join facts
 
 cross join excluded
 
 cross join rejections
 
-where receipts.accepted <> days.attempts + excluded.attempts
-    or receipts.rejected <> rejections.records
+where receipts.accepted - forgotten.accepted <> facts.attempts + excluded.attempts
+    or days.attempts not between facts.attempts and facts.attempts + forgotten.accepted
+    or receipts.rejected - forgotten.rejected <> rejections.records

@@ -10,6 +10,12 @@ staged as (
 
 ),
 
+removals as (
+
+    select * from {{ ref('stg_grader__removals') }}
+
+),
+
 answered as (
 
     select
@@ -41,10 +47,14 @@ arrived as (
 select
     answered._dlt_load_id,
     answered.records as records_answered,
+    coalesce(removals.records, 0) as records_forgotten,
     coalesce(arrived.records, 0) as records_staged
 
 from answered
 
 left join arrived on answered._dlt_load_id = arrived._dlt_load_id
 
-where answered.records <> coalesce(arrived.records, 0)
+left join removals on answered._dlt_load_id = removals._dlt_load_id
+
+where answered.records - coalesce(removals.records, 0) <> coalesce(arrived.records, 0)
+    and removals.is_expired is not true

@@ -17,6 +17,13 @@ with loads as (
 
 ),
 
+-- what was removed since counts as it did before
+removals as (
+
+    select * from {{ ref('stg_grader__removals') }}
+
+),
+
 -- a load without a receipt is newer than those with one; the number tells the planner how little
 -- that is
 staged as not materialized (
@@ -65,51 +72,28 @@ records as (
 
 ),
 
-reasons as (
-
-    select
-        staged._dlt_load_id,
-        reason.reason,
-        count(*) as records
-
-    from staged
-
-    inner join rejected_attempts
-        on staged.rejected_record_id = rejected_attempts.rejected_record_id
-        and staged.record_no = rejected_attempts.record_no
-
-    cross join unnest(rejected_attempts.rejection_reasons) as reason (reason)
-
-    group by staged._dlt_load_id, reason.reason
-
-),
-
 reasons_of_loads as (
 
-    select
-        _dlt_load_id,
-        jsonb_object_agg(reason, records) as rejected_by_reason
-
-    from reasons
-
-    group by _dlt_load_id
+    {{ rejections_by_reason('staged', 'rejected_attempts', 'removals') }}
 
 )
 
 select
     loads._dlt_load_id,
     loads.loaded_at,
-    coalesce(records.fetched, 0) as fetched,
-    coalesce(records.accepted, 0) as accepted,
-    coalesce(records.fetched - records.accepted - records.rejected, 0) as repeated,
-    coalesce(records.rejected, 0) as rejected,
+    coalesce(records.fetched, 0) + coalesce(removals.judged, 0) as fetched,
+    coalesce(records.accepted, 0) + coalesce(removals.accepted, 0) as accepted,
+    coalesce(records.fetched - records.accepted - records.rejected, 0) + coalesce(removals.repeated, 0) as repeated,
+    coalesce(records.rejected, 0) + coalesce(removals.rejected, 0) as rejected,
     coalesce(reasons_of_loads.rejected_by_reason, '{}') as rejected_by_reason,
-    records.record_no,
+    greatest(records.record_no, removals.record_no) as record_no,
     '{{ report_timezone() }}'::text as report_timezone,
     {{ var('rules_version') }}::int as rules_version
 
 from loads
 
 left join records on loads._dlt_load_id = records._dlt_load_id
+
+left join removals on loads._dlt_load_id = removals._dlt_load_id
 
 left join reasons_of_loads on loads._dlt_load_id = reasons_of_loads._dlt_load_id

@@ -33,7 +33,8 @@ history as (
 {% if adds_to_itself() %}
 {% set whole_from = history_from(ref('as_of')) ~ " + interval '168 hours'" %}
 
--- pairs with a new or corrected attempt, and those that another start of history touches
+-- pairs with a new or corrected attempt, those that another start of history touches, and those that lost attempts
+-- with a learner who was forgotten
 changed as (
 
     select
@@ -50,6 +51,7 @@ changed as (
     from {{ this }}
     where (is_left_censored and first_attempt_at >= {{ whole_from }})
         or (not is_left_censored and first_attempt_at < {{ whole_from }})
+        or record_no is null
 
 ),
 {% endif %}
