@@ -1,6 +1,6 @@
 """Deliveries: what a run shows to people, and the ways it gets there.
 
-What is shown (`figures`, `columns`, `words`, `notices`) is apart from its forms (`sheet`, `mail`)
+What is shown (`figures`, `columns`, `words`, `answer`) is apart from its forms (`sheet`, `mail`)
 and from who carries it: Google Sheets or a workbook file, an SMTP server or a folder. A sender gets
 all it needs as arguments; none reads the environment. It has a `name` and a `target` for screen and
 mail, `deliver` or `send`, and `check`, which proves, changing nothing, that a delivery can work.

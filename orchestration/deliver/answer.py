@@ -36,6 +36,7 @@ HEADLINES = {
 }
 TONES: dict[str, Tone] = {"suspect": "bad", "unusual": "unusual", "normal": "good", "no_history": "neutral"}
 
+MADE_UP = mark("Made-up data: these figures come from the built-in demo API, not from the grader.")
 _ASK_THE_VENDOR = mark(
     "Ask the grader's vendor what changed in the records. None is lost: the rejected ones are kept and judged again "
     "after a fix."

@@ -149,7 +149,7 @@ def test_a_failing_data_test_marks_the_sheet_and_is_mailed(settings: Settings, p
     assert run.everything(WINDOW) == 1
     assert outcomes(run) == [("ingest", "done"), ("build", "failed")]
     (tables,) = parties.sheets
-    assert "its data tests failed." in str(tables.about.rows[0])
+    assert "the run failed at the stage 'build'" in str(tables.about.rows[0])
     (mail,) = parties.mails
     assert mail["Subject"] == "22 Nov: no new figures, the run failed (build)"
     assert "assert_rates_below_one: 2 rows" in text(mail)

@@ -6,11 +6,10 @@ from datetime import date, timedelta
 from orchestration.deliver import Links
 from orchestration.deliver.alerts import Told, found_now, incident_key
 from orchestration.deliver.alerts import compare as compare_alerts
-from orchestration.deliver.answer import Answer, answer, main_movers, mover_effect, nothing_yet
+from orchestration.deliver.answer import MADE_UP, Answer, answer, main_movers, mover_effect, nothing_yet
 from orchestration.deliver.columns import KEY_FIGURES, Row, label_of
 from orchestration.deliver.figures import Day, Figures
 from orchestration.deliver.incidents import KINDS, advice, evidence
-from orchestration.deliver.notices import MADE_UP
 from orchestration.deliver.record import Past
 from orchestration.deliver.words import METRICS, Words, one_line
 from orchestration.summary import DayVerdict, RunSummary

@@ -8,10 +8,9 @@ from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from orchestration.deliver import Links, incidents
-from orchestration.deliver.answer import answer
+from orchestration.deliver.answer import MADE_UP, answer
 from orchestration.deliver.columns import Number
 from orchestration.deliver.figures import Figures
-from orchestration.deliver.notices import MADE_UP
 from orchestration.deliver.report import shown
 from orchestration.deliver.report.embedded import days_shown, embedded, weeks_shown
 from orchestration.deliver.words import Words

@@ -4,12 +4,12 @@ import textwrap
 from collections.abc import Sequence
 from datetime import date
 
+from orchestration.deliver.answer import MADE_UP as MADE_UP_DATA
 from orchestration.deliver.answer import Answer, Tone, answer
 from orchestration.deliver.catalogue import mark
 from orchestration.deliver.columns import DAILY, SUMMARY_TITLE, Kind, Number, Row, kind_of, label_of
 from orchestration.deliver.figures import Day, Figures
 from orchestration.deliver.incidents import KINDS, advice, evidence
-from orchestration.deliver.notices import MADE_UP as MADE_UP_DATA
 from orchestration.deliver.sheet.contents import LOOKS, Chart, Page, Piece, Style
 from orchestration.deliver.words import MINUS, Words, in_every_language, one_line
 from orchestration.summary import MetricVerdict, RunSummary

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from orchestration.deliver.answer import MADE_UP, answer
 from orchestration.deliver.catalogue import mark
 from orchestration.deliver.columns import (
     ABOUT_COLUMNS,
@@ -24,7 +25,6 @@ from orchestration.deliver.columns import (
 )
 from orchestration.deliver.columns import Row as MartRow
 from orchestration.deliver.figures import Figures, Receipt
-from orchestration.deliver.notices import notices
 from orchestration.deliver.sheet.contents import HEADING_FILL, NOTICE_FILL, Cell, Mark, Page, Row, Table
 from orchestration.deliver.sheet.summary_page import summary_page
 from orchestration.deliver.words import Words, in_every_language, one_line
@@ -186,11 +186,20 @@ def _load(receipt: Receipt) -> Row:
     )
 
 
+def _notices(figures: Figures, summary: RunSummary, words: Words) -> list[str]:
+    """What a reader must know before believing the figures."""
+    found = [words.text(MADE_UP)] if summary.demo else []
+    told = answer(figures, summary, words)
+    if told.tone in ("unusual", "bad"):
+        found.append(f"{told.headline}. {told.why}".strip())
+    return found
+
+
 def _about(figures: Figures, summary: RunSummary, docs: str, words: Words, worksheets: Sequence[Worksheet]) -> Table:
     loaded, last = figures.loaded_at, figures.as_of_day
     text = words.text
     rows: list[Row] = [
-        *((text(NOTICE_LABEL), _text(notice)) for notice in notices(figures, summary, words)),
+        *((text(NOTICE_LABEL), _text(notice)) for notice in _notices(figures, summary, words)),
         (
             text("What this is"),
             text("Figures of the learners' attempts at graded tasks, written by a program after each run"),

@@ -311,7 +311,9 @@ def test_a_failed_gate_leaves_a_dated_banner_and_the_last_good_table(
     failed = replace(real, failure="a test", stages=[Stage("build", "failed", 1.0, "")], tests=TestCounts(10, 0, 1, 3))
     Workbook(path).deliver(build_tables(figures, failed, "docs", ENGLISH))
     assert rows(path) == good
-    assert about(path)["Notice"].startswith("Run of Sun, 22 Nov 2026, 06:00 (Europe/Moscow): its data tests failed")
+    assert about(path)["Notice"].startswith(
+        "No new figures: the run failed at the stage 'build'. The last good figures are"
+    )
     Workbook(path).deliver(build_tables(figures, real, "docs", ENGLISH))
     assert "Notice" not in about(path)
 
