@@ -22,6 +22,12 @@ rejected_attempts as (
 
 ),
 
+learner_course_days as not materialized (
+
+    select * from {{ ref('int_learner_course_days') }}
+
+),
+
 forgotten as (
 
     select
@@ -56,7 +62,7 @@ facts as (
     select
         case
             when forgotten.accepted = 0 then days.attempts
-            else (select coalesce(sum(of_day.attempts), 0) from {{ ref('int_learner_course_days') }} as of_day)
+            else (select coalesce(sum(learner_course_days.attempts), 0) from learner_course_days)
         end as attempts
 
     from days

@@ -216,6 +216,6 @@ def test_bad_usage_is_explained(arguments: list[str], key: str, complaint: str) 
 def _answers(url: str) -> bool:
     try:
         requests.get(url, timeout=60)
-    except requests.ConnectionError:
+    except requests.RequestException:
         return False
     return True
