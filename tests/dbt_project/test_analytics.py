@@ -129,6 +129,35 @@ def test_nothing_at_all_gives_marts_without_figures(models: Models) -> None:
     _build(models, oracle)
 
 
+def test_a_late_attempt_judges_a_monday_anew_that_was_judged_before(models: Models) -> None:
+    """Two weeks after a Monday it is judged; an attempt that comes late for its last days changes that."""
+    monday, oracle = date(2024, 5, 6), Oracle()
+
+    def attempt(day: date, learner: str) -> dict[str, object]:
+        return {
+            "lti_user_id": learner,
+            "passback_params": repr({"lis_result_sourcedid": f"c:host-b:{learner}"}),
+            "attempt_type": "run",
+            "is_correct": None,
+            "created_at": f"{day} 10:00:00",
+        }
+
+    def night(number: int, records: list[dict[str, object]]) -> None:
+        fetched_at = datetime(2024, 5, 26, 3, tzinfo=timezone.utc) + timedelta(days=number)
+        # the first covers all weeks before
+        began = fetched_at - timedelta(days=1 if number else 120)
+        answers = [Answer(fetched_at, records, (began, fetched_at))]
+        oracle.load(models.load(answers), answers)
+        _build(models, oracle)
+
+    night(0, [attempt(monday - timedelta(days=10), name) for name in ("ann", "bob")])
+    judged = "select vanished from marts.warning_scorecard where week_start = %s and course_key = 'c'"
+    assert models.rows(judged, (monday,)) == [{"vanished": 2}]
+    night(1, [attempt(date(2024, 5, 26), "eve")])
+    night(2, [attempt(monday + timedelta(days=12), "ann")])
+    assert models.rows(judged, (monday,)) == [{"vanished": 1}]
+
+
 def _build(models: Models, oracle: Oracle, full_refresh: bool = False) -> None:
     models.build(full_refresh)
     oracle.build(models.zone)
