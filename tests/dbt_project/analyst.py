@@ -37,9 +37,7 @@ def copy_of_project(folder: Path, monkeypatch: pytest.MonkeyPatch, tested: bool 
     speed.
     """
     project = folder / "dbt_project"
-    ignored = shutil.ignore_patterns(
-        "target", "logs", ".*", "*_unit_tests.yml*", *([] if tested else ["assert_*"])
-    )
+    ignored = shutil.ignore_patterns("target", "logs", ".*", "*_unit_tests.yml*", *([] if tested else ["assert_*"]))
     shutil.copytree(build_dbt.PROJECT, project, ignore=ignored)
     if not tested:
         for file in (project / "tests").glob("*/_*_tests.yml"):
@@ -86,9 +84,7 @@ class Terminal:
             "STATE_DIR": str(self.models.state_dir),
             "GRADER_DBT_SCHEMA": SCHEMA,
         }
-        inherited = {
-            name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "GRADER_"))
-        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("DBT_", "GRADER_"))}
         self.capture.readouterr()
         with (
             patch.dict(os.environ, inherited | settings, clear=True),
@@ -175,8 +171,7 @@ def expected_rows(oracle: Oracle, zone: ZoneInfo) -> dict[str, list[tuple[Any, .
             (a.user_id, a.created_at, a.values.is_correct, _json(a.values.is_correct)) for a in attempts
         ],
         "select activity_date, attempts, learners from {}.days_delete_insert": [
-            (day, len(them), len({a.user_id for a in them}))
-            for day, them in _grouped(attempts, lambda a: a.day(zone))
+            (day, len(them), len({a.user_id for a in them})) for day, them in _grouped(attempts, lambda a: a.day(zone))
         ],
         "select user_id, course_key, attempts, correct_submits from {}.learner_courses_by_key": [
             (*key, len(them), sum(a.correct for a in them))

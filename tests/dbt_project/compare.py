@@ -37,9 +37,7 @@ def assert_as_contracted(models: Models, oracle: Oracle) -> None:
     tasks = models.rows(f"select {_TASK_COLUMNS} from marts.learner_tasks")
     assert _sorted(tasks) == _sorted(task.row() for task in oracle.learner_tasks().values())
     assert_days(models, oracle)
-    receipts = models.rows(
-        "select _dlt_load_id, fetched, accepted, repeated, rejected from marts.load_receipts"
-    )
+    receipts = models.rows("select _dlt_load_id, fetched, accepted, repeated, rejected from marts.load_receipts")
     assert len(receipts) == len(oracle.receipts)
     assert {receipt.pop("_dlt_load_id"): receipt for receipt in receipts} == oracle.receipts
 
@@ -72,9 +70,7 @@ def assert_days(models: Models, oracle: Oracle) -> None:
 
 def assert_metrics(found: Mapping[str, Any], expected: Metrics, what: date | str = "") -> None:
     """Counts must be equal, ratios equal to 14 digits; further columns don't matter."""
-    wrong = {
-        name: (found[name], right) for name, right in expected.items() if not _same_figure(found[name], right)
-    }
+    wrong = {name: (found[name], right) for name, right in expected.items() if not _same_figure(found[name], right)}
     assert not wrong, f"{what}: {wrong}"
 
 
@@ -87,9 +83,7 @@ def _same_figure(found: Decimal | float | int | None, right: int | Fraction | No
 
 
 def _attempts(models: Models) -> list[dict[str, Any]]:
-    rows = models.rows(
-        f"select attempt_id, {_FIELD_COLUMNS}, activity_date, course_key, block_id from marts.attempts"
-    )
+    rows = models.rows(f"select attempt_id, {_FIELD_COLUMNS}, activity_date, course_key, block_id from marts.attempts")
     assert len({row.pop("attempt_id") for row in rows}) == len(rows)
     return _sorted(rows)
 

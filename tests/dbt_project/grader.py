@@ -87,9 +87,7 @@ class Grader:
         answers = []
         for _ in range(self.rng.choice([0, 1, 1, 2, 3])):
             self.now += timedelta(seconds=self.rng.randrange(1, 20_000))
-            answers.append(
-                Answer(self.now, [self._record() for _ in range(self.rng.choice([0, 1, 8, 25, 40]))])
-            )
+            answers.append(Answer(self.now, [self._record() for _ in range(self.rng.choice([0, 1, 8, 25, 40]))]))
         self.now += timedelta(hours=self.rng.randrange(40))
         return answers
 
@@ -131,9 +129,7 @@ class Grader:
         }
 
     def _url(self) -> str | None:
-        return self.rng.choice(
-            ["", None, " ", "https://lms.example.com/a", "http://x", "https://" + "y" * 1992]
-        )
+        return self.rng.choice(["", None, " ", "https://lms.example.com/a", "http://x", "https://" + "y" * 1992])
 
     def _corrected(self, record: dict[str, Any]) -> dict[str, Any]:
         """The same attempt with other values, or with what they were."""
@@ -162,9 +158,7 @@ class Grader:
             moment = moment[:-7]
         moment += rng.choice(["", "", "", "Z", "+00:00", "-00:00"])
         if rng.random() < 0.1:
-            there = datetime.strptime(record["created_at"], "%Y-%m-%d %H:%M:%S.%f") + timedelta(
-                hours=5, minutes=30
-            )
+            there = datetime.strptime(record["created_at"], "%Y-%m-%d %H:%M:%S.%f") + timedelta(hours=5, minutes=30)
             moment = f"{there.isoformat(timespec='microseconds')}+05:30"
         verdict = record["is_correct"]
         if verdict is not None and rng.random() < 0.2:

@@ -38,9 +38,7 @@ def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
                 return
             for statement in filter(str.strip, statements):
                 if _COUNTED.match(statement):
-                    super().execute(
-                        f"explain (analyze, timing off, format json) {statement.rstrip().rstrip(';')}"
-                    )
+                    super().execute(f"explain (analyze, timing off, format json) {statement.rstrip().rstrip(';')}")
                     (((plan,),),) = self.fetchall()
                     found = _MODEL.search(statement)
                     counts[found[1] if found else ""] += _rows(plan["Plan"])
@@ -53,8 +51,6 @@ def rows_handled(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
 
 
 def _rows(step: dict[str, Any]) -> int:
-    dropped = sum(
-        step.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter", "Index Recheck")
-    )
+    dropped = sum(step.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter", "Index Recheck"))
     of_step = int((step["Actual Rows"] + dropped) * step["Actual Loops"])
     return of_step + sum(map(_rows, step.get("Plans", ())))

@@ -62,9 +62,7 @@ _values = st.recursive(
 )
 _field_values = st.one_of(text, look_alikes, _values)
 _ordinary = st.fixed_dictionaries(dict.fromkeys(FIELDS, text | look_alikes))
-_any_dict = st.dictionaries(
-    st.one_of(st.sampled_from(FIELDS), look_alikes, _hashables), _field_values, max_size=6
-)
+_any_dict = st.dictionaries(st.one_of(st.sampled_from(FIELDS), look_alikes, _hashables), _field_values, max_size=6)
 
 python_dicts: st.SearchStrategy[dict[Any, Any]] = st.one_of(_ordinary, _any_dict, _any_dict)
 
@@ -77,9 +75,7 @@ _json_values = st.recursive(
         st.integers(),
         st.floats(allow_nan=False, allow_infinity=False),
     ),
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=3), st.dictionaries(text | look_alikes, inner, max_size=3)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(text | look_alikes, inner, max_size=3)),
     max_leaves=6,
 )
 json_objects: st.SearchStrategy[dict[str, Any]] = st.one_of(
@@ -91,9 +87,7 @@ json_objects: st.SearchStrategy[dict[str, Any]] = st.one_of(
 def json_texts(draw: st.DrawFn) -> str:
     """The text of a JSON object, as it is stored, in one of the layouts programs write."""
     layout: dict[str, Any] = draw(
-        st.sampled_from(
-            [{}, {"separators": (",", ":")}, {"indent": 1}, {"indent": "\t"}, {"ensure_ascii": False}]
-        )
+        st.sampled_from([{}, {"separators": (",", ":")}, {"indent": 1}, {"indent": "\t"}, {"ensure_ascii": False}])
     )
     before, after = (
         draw(st.sampled_from(["", "", " ", "\n\t\r "])),
@@ -116,11 +110,9 @@ def spoiled(draw: st.DrawFn, spellings: st.SearchStrategy[str]) -> str:
 
 @st.composite
 def instants(draw: st.DrawFn) -> str:
-    """A `created_at`: mostly well formed, at or beyond the borders of what is a real date and time.
-    """
+    """A `created_at`: mostly well formed, at or beyond the borders of what is a real date and time."""
     year = draw(
-        st.sampled_from([0, 1, 1900, 1970, 1998, 1999, 2000, 2001, 2023, 2024, 2100, 2400, 9999])
-        | st.integers(0, 9999)
+        st.sampled_from([0, 1, 1900, 1970, 1998, 1999, 2000, 2001, 2023, 2024, 2100, 2400, 9999]) | st.integers(0, 9999)
     )
     month, day = draw(st.integers(0, 13)), draw(st.sampled_from([0, 1, 2, 15, 28, 29, 30, 31, 32]))
     hour, minute = (

@@ -99,9 +99,7 @@ def test_every_model_is_right_after_each_build_by_hand(terminal: Terminal) -> No
     assert models.rows("select nspname from pg_namespace where nspname in ('marts', 'staging')") == []
 
 
-def _assert_right_after_each_build(
-    terminal: Terminal, build: Callable[[bool], None], marts: str, seeds: str
-) -> None:
+def _assert_right_after_each_build(terminal: Terminal, build: Callable[[bool], None], marts: str, seeds: str) -> None:
     models, school, histories = terminal.models, School(), Histories()
     place = f"select '{marts}.courses_published'::regclass::oid as place"
     places = []
@@ -118,9 +116,7 @@ def _assert_right_after_each_build(
         places.append(models.rows(place)[0]["place"])
         if change == "first":
             # Other people's views: on a seed, and on a table that keeps its place.
-            models.execute(
-                f"create schema theirs; create view theirs.names as select * from {seeds}.course_names"
-            )
+            models.execute(f"create schema theirs; create view theirs.names as select * from {seeds}.course_names")
             models.execute(f"create view theirs.courses as select * from {marts}.courses_published")
         elif change == "none":
             assert len(models.rows("select * from theirs.names")) == 2

@@ -73,8 +73,7 @@ def test_a_day_begins_at_local_midnight(models: Models, zone: str, midnights: di
     models.build()
     rows = models.rows("select created_at, activity_date from marts.attempts")
     found = {
-        datetime.fromtimestamp(0, UTC) + timedelta(microseconds=row["created_at"]): row["activity_date"]
-        for row in rows
+        datetime.fromtimestamp(0, UTC) + timedelta(microseconds=row["created_at"]): row["activity_date"] for row in rows
     }
     assert found == expected
     assert_as_contracted(models, oracle)

@@ -52,9 +52,7 @@ def shared(server: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def terminal(
-    shared: Shared, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Iterator[Terminal]:
+def terminal(shared: Shared, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Terminal]:
     """The project's folder and no schemas of one's own; production must be right at the end."""
     monkeypatch.setattr(build_dbt, "PROJECT", shared.project)
     shared.models.execute(f"drop schema if exists {OWN_SCHEMAS} cascade")
@@ -64,9 +62,7 @@ def terminal(
 
 def test_commands_that_need_no_build_of_ones_own(terminal: Terminal) -> None:
     models = terminal.models
-    shown = json.loads(
-        terminal.dbt("show", "--select", "daily_metrics", "--limit", "2", "--output", "json", "--quiet")
-    )
+    shown = json.loads(terminal.dbt("show", "--select", "daily_metrics", "--limit", "2", "--output", "json", "--quiet"))
     assert len(shown["show"]) == 2
     terminal.dbt("test", "--select", "learner_tasks", "--exclude-resource-type", "unit_test")
     assert "marts" in terminal.dbt("compile", "--select", "my_model")
@@ -157,8 +153,7 @@ def _differences(models: Models) -> dict[str, list[dict[str, Any]]]:
     found = {}
     for mart in ("attempts", "rejected_attempts", "learner_tasks", "daily_metrics", "load_receipts"):
         own, published = (
-            f"select to_jsonb(rows) - 'record_no' as row from {schema}.{mart} as rows"
-            for schema in (MARTS, "marts")
+            f"select to_jsonb(rows) - 'record_no' as row from {schema}.{mart} as rows" for schema in (MARTS, "marts")
         )
         rows = models.rows(f"({own} except {published}) union all ({published} except {own})")
         if rows:

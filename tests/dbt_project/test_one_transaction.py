@@ -29,9 +29,7 @@ class SmallProject:
     def __init__(self, models: Models, folder: Path) -> None:
         self.models = models
         self.folder = folder
-        shutil.copytree(
-            build_dbt.PROJECT / "macros", folder / "macros", ignore=shutil.ignore_patterns("*.yml")
-        )
+        shutil.copytree(build_dbt.PROJECT / "macros", folder / "macros", ignore=shutil.ignore_patterns("*.yml"))
         for name in ("dbt_project.yml", "profiles.yml"):
             shutil.copy(build_dbt.PROJECT / name, folder)
         (folder / "models" / "marts").mkdir(parents=True)

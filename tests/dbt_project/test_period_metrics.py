@@ -32,9 +32,7 @@ def test_any_window(models: Models, seed: int) -> None:
         end = rng.choice(moments) + timedelta(microseconds=rng.choice([0, 0, 1]))
         start, end = min(start, end), max(start, end) + timedelta(microseconds=1)
         window = Window(start, end)
-        assert_metrics(
-            period_metrics(models.dbt, models.warehouse, window), oracle.period_metrics(start, end)
-        )
+        assert_metrics(period_metrics(models.dbt, models.warehouse, window), oracle.period_metrics(start, end))
     # The zone has no say in it, not even one that was set after the build.
     for key in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
         models.zone = ZoneInfo(key)
@@ -50,9 +48,7 @@ def test_a_window_without_attempts(models: Models) -> None:
     found = period_metrics(models.dbt, models.warehouse, Window(start, end))
     assert_metrics(found, oracle.period_metrics(start, end))
     assert found["attempts"] == found["new_users"] == 0
-    assert (
-        found["success_rate"] is found["attempts_per_user"] is found["avg_attempts_to_first_correct"] is None
-    )
+    assert found["success_rate"] is found["attempts_per_user"] is found["avg_attempts_to_first_correct"] is None
 
 
 def test_one_local_day_equals_the_mart(models: Models) -> None:

@@ -135,18 +135,14 @@ def test_a_full_refresh_keeps_privileges_and_the_views_of_others(models: Models)
     grader, oracle = _built(models, 19)
     models.execute("grant select on marts.daily_metrics to public")
     models.execute("create schema if not exists theirs")
-    models.execute(
-        "create or replace view theirs.days as select activity_date, attempts from marts.daily_metrics"
-    )
+    models.execute("create or replace view theirs.days as select activity_date, attempts from marts.daily_metrics")
     try:
         _load(models, grader, oracle)
         models.build(full_refresh=True)
         assert_as_contracted(models, oracle)
         days = models.rows("select activity_date, attempts from marts.daily_metrics order by 1")
         assert models.rows("select * from theirs.days order by 1") == days
-        rights = models.rows(
-            "select relacl::text as rights from pg_class where oid = 'marts.daily_metrics'::regclass"
-        )
+        rights = models.rows("select relacl::text as rights from pg_class where oid = 'marts.daily_metrics'::regclass")
         assert "{=r/" in rights[0]["rights"].replace(",=r/", "{=r/")
     finally:
         models.execute("drop schema theirs cascade")
@@ -215,9 +211,7 @@ def _marts(models: Models) -> dict[str, list[str]]:
     return {
         mart: [
             str(row)
-            for row in models.rows(
-                f"select to_jsonb(m) as row from marts.{mart} as m order by to_jsonb(m)::text"
-            )
+            for row in models.rows(f"select to_jsonb(m) as row from marts.{mart} as m order by to_jsonb(m)::text")
         ]
         for mart in _MARTS
     }

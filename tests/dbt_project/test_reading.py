@@ -111,16 +111,13 @@ def fields(value: dict[Any, Any]) -> list[str | None]:
     kinds, texts = "", []
     for name in FIELDS:
         found = value.get(name)
-        kinds += (
-            "m" if name not in value else "n" if found is None else "s" if isinstance(found, str) else "x"
-        )
+        kinds += "m" if name not in value else "n" if found is None else "s" if isinstance(found, str) else "x"
         texts.append(clean(found) if isinstance(found, str) else None)
     return [kinds, *texts]
 
 
 def allowed(text: str) -> list[Read]:
-    """The readings of a text that are right; more than one where two languages, or a refusal, are.
-    """
+    """The readings of a text that are right; more than one where two languages, or a refusal, are."""
     by_language = [read_json(text), read_repr(text)]
     readings: list[Read] = [fields(value) for value in by_language if value is not None]
     must_be_read = by_language[0] is not None or (by_language[1] is not None and repr(by_language[1]) == text)
@@ -140,9 +137,7 @@ def test_every_repr_is_read_as_python_reads_it(
 
 @given(st.lists(json_texts(), min_size=1, max_size=30))
 @THOROUGH
-def test_every_json_object_is_read(
-    compiled: Callable[[str], Reader], params: Reader, texts: list[str]
-) -> None:
+def test_every_json_object_is_read(compiled: Callable[[str], Reader], params: Reader, texts: list[str]) -> None:
     for text, found in zip(texts, params(texts), strict=True):
         assert found in allowed(text), text
 
@@ -339,9 +334,7 @@ def _since_2000(instants: Sequence[int | None]) -> list[int | None]:
     )
 )
 @THOROUGH
-def test_percent_encoding_is_read_as_python_reads_it(
-    compiled: Callable[[str], Reader], texts: list[str]
-) -> None:
+def test_percent_encoding_is_read_as_python_reads_it(compiled: Callable[[str], Reader], texts: list[str]) -> None:
     expected = [unquote(text).replace("\0", "\ufffd") for text in texts]
     assert compiled(_PERCENT)(texts) == expected
 
@@ -349,9 +342,7 @@ def test_percent_encoding_is_read_as_python_reads_it(
 def test_blank_is_what_unicode_and_python_call_white_space(compiled: Callable[[str], Reader]) -> None:
     characters = [chr(n) for n in range(1, sys.maxunicode + 1) if unicodedata.category(chr(n)) != "Cs"]
     found = compiled(_BLANK)(characters)
-    assert {c for c, blank in zip(characters, found, strict=True) if blank} == {
-        c for c in characters if is_blank(c)
-    }
+    assert {c for c, blank in zip(characters, found, strict=True) if blank} == {c for c in characters if is_blank(c)}
     assert compiled(_BLANK)(["", " \t\n", "\u3000\x1c", " \u200b", " x ", "\ufffd"]) == [
         True,
         True,

@@ -104,9 +104,7 @@ CASES: dict[str, list[Change]] = {
         *_each("passback_params", {}, "{}", {SOURCEDID: 5}, {SOURCEDID: None}, json.dumps({SOURCEDID: " "})),
     ],
     "lis_outcome_service_url_invalid": [
-        *_each_param(
-            URL, 5, False, [], {}, b"https://x", "x", "HTTPS://x", "http:/x", " https://x", "ftp://x"
-        ),
+        *_each_param(URL, 5, False, [], {}, b"https://x", "x", "HTTPS://x", "http:/x", " https://x", "ftp://x"),
         *(_param(URL, "https://" + fill * 1993) for fill in ("x", "🙂")),
         _set(passback_params=PARAMS | {URL: [PARAMS[URL]]}),
     ],
@@ -125,9 +123,7 @@ CASES: dict[str, list[Change]] = {
     "created_at_invalid": [
         _without("created_at"),
         *_each("created_at", None, 5, 1716202800.5, [], {}, "", "now", "2024-05-20", "2024-02-30 11:00:00"),
-        *_each(
-            "created_at", "1999-12-31 23:59:59.999999", "2000-01-01 00:00:00+00:01", "0001-01-01 00:00:00"
-        ),
+        *_each("created_at", "1999-12-31 23:59:59.999999", "2000-01-01 00:00:00+00:01", "0001-01-01 00:00:00"),
     ],
     "created_at_in_future": [
         _ahead(days=1, microseconds=1),
@@ -192,9 +188,7 @@ def test_every_unusual_kind_of_the_demo(models: Models, kinds: Any) -> None:
     texts = [_storable(models, as_bytes(text)) for text in split(body.encode()).texts]
     models.load_texts([(NOW, texts)])
     models.build()
-    rows = models.rows(
-        "select is_valid, rejection_reasons from staging.stg_grader__attempts order by record_no"
-    )
+    rows = models.rows("select is_valid, rejection_reasons from staging.stg_grader__attempts order by record_no")
     for kind, row in zip(kinds, rows, strict=True):
         assert tuple(row["rejection_reasons"]) == kind.reasons, kind.name
         assert row["is_valid"] == (not kind.reasons)
