@@ -78,6 +78,9 @@ def _parts(summary: RunSummary, words: Words, verbose: bool) -> Iterator[tuple[s
         yield words.text("day"), f"{words.day(verdict.day)}: {words.verdict(verdict)}", colour
         for figure in verdict.out_of_band:
             yield "", words.reason(figure), colour
+    elif summary.loads and not summary.loads.accepted and not summary.failure:
+        # Without an attempt there is no day to judge; a newly connected API that answers `[]` is no good news.
+        yield words.text("day"), words.text("No attempts were received yet"), "yellow"
     if loads := summary.loads:
         counts = {name: words.count(getattr(loads, name)) for name in ("fetched", "accepted", "repeated", "rejected")}
         text = words.text(

@@ -67,6 +67,12 @@ def test_a_run_that_went_well(summary: RunSummary, capsys: pytest.CaptureFixture
     ]
 
 
+def test_an_api_that_has_nothing_yet_is_not_shown_as_a_good_day(summary: RunSummary) -> None:
+    summary.verdict = None
+    summary.loads = LoadCounts(0, 0, 0, 0, {})
+    assert ("  day        No attempts were received yet", "yellow") in last_screen(summary, ENGLISH)
+
+
 def test_all_of_it_when_asked_for(summary: RunSummary) -> None:
     shown = lines(summary, verbose=True)
     assert [line.strip() for line in shown if "invalid" in line] == REASONS
