@@ -165,7 +165,7 @@ def given_to(process: psutil.Process) -> str:
     return ""
 
 
-SECONDS_TO_EXEC = 0.5
+SECONDS_TO_EXEC = 2
 MAIL_SETTINGS: dict[str, Any] = {
     "SMTP_HOST": "127.0.0.1",
     "SMTP_PORT": "1",
@@ -183,10 +183,11 @@ def watch(command: Command) -> set[str]:
     when it stays so.
     """
     seen = set()
-    own = given_to(psutil.Process(command.pid))
+    starter = psutil.Process(command.pid)
     while not command.ended.wait(INTERVAL) and "deliver: started" not in command.output:
         given = {process: given_to(process) for process in others(command)}
-        if own in given.values():
+        # Asked each time: the command itself may have been between fork and exec.
+        if given_to(starter) in given.values():
             time.sleep(SECONDS_TO_EXEC)
             given = {process: given_to(process) for process in given}
         seen |= {text for text in given.values() if text}
