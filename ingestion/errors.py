@@ -15,7 +15,9 @@ class IngestionError(Exception):
     `outage`: a party was away or refused for now, so the same may go well later.
     """
 
-    outage = False
+    def __init__(self, message: str, outage: bool = False) -> None:
+        super().__init__(message)
+        self.outage = outage
 
 
 class ApiError(IngestionError):
@@ -25,8 +27,7 @@ class ApiError(IngestionError):
     """
 
     def __init__(self, message: str, status_code: int | None, window: Window, outage: bool = False) -> None:
-        super().__init__(message)
-        self.outage = outage
+        super().__init__(message, outage)
         self.status_code = status_code
         self.window = window
 
@@ -34,17 +35,9 @@ class ApiError(IngestionError):
 class WarehouseError(IngestionError):
     """The warehouse can't be reached, read or written."""
 
-    def __init__(self, message: str, outage: bool = False) -> None:
-        super().__init__(message)
-        self.outage = outage
-
 
 class LoadError(IngestionError):
     """A load did not reach the warehouse; the next run removes what is left of it and fetches again."""
-
-    def __init__(self, message: str, outage: bool = False) -> None:
-        super().__init__(message)
-        self.outage = outage
 
 
 class CancelledError(IngestionError):

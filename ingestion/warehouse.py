@@ -23,6 +23,12 @@ def exists(cursor: Cursor, relation: str) -> bool:
     return cursor.fetchall() == [(True,)]
 
 
+def fetch_rows(cursor: Cursor) -> list[dict[str, Any]]:
+    """What a query found, each row by column name."""
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
 @dataclass(frozen=True)
 class Warehouse:
     """A PostgreSQL database and the account to use it with.
@@ -111,6 +117,15 @@ class Warehouse:
         code = f" (SQLSTATE {error.pgcode})" if error.pgcode else ""
         text = f"The warehouse {self.label} failed: {said}{code}. What to do: {advice}."
         return WarehouseError(text, outage=is_outage(error))
+
+    def client_options(self) -> tuple[str, ...]:
+        """The same as options of PostgreSQL's client programs; a password must not be among them."""
+        return (
+            f"--host={self.host}",
+            f"--port={self.port}",
+            f"--username={self.user}",
+            f"--dbname={self.dbname}",
+        )
 
     def dlt_url(self) -> str:
         """The same as a SQLAlchemy-style URL for dlt, which insists on a password even where none is needed."""

@@ -4,7 +4,6 @@ What is left of a learner is counts without a name: receipts stay as they are, `
 load's records are gone, so that tests go on adding up, and `ops.erasures` that an erasure took place.
 """
 
-import getpass
 import io
 import json
 import re
@@ -334,11 +333,10 @@ class Erasure:
         for relation, statement in _COUNT_ANEW.items():
             if relation in self._there and self._is_built:
                 cursor.execute(statement)
-        if not ops.is_there(cursor):
-            cursor.execute(ops.DEFINITION)
+        ops.prepare(cursor)
         cursor.execute(
             "insert into ops.erasures (account, host, records, attempts, rejected) values (%s, %s, %s, %s, %s)",
-            (_account(), socket.gethostname(), self.found.records, self.found.attempts, self.found.rejected),
+            (ops.account(), socket.gethostname(), self.found.records, self.found.attempts, self.found.rejected),
         )
         return removed
 
@@ -376,10 +374,3 @@ def _copied(text: str) -> str:
     for character, escaped in (("\\", "\\\\"), ("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
         text = text.replace(character, escaped)
     return text
-
-
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

@@ -18,7 +18,6 @@ class GraderError(Exception):
     """
 
     exit_code = EXIT_STAGE_FAILED
-    outage = False
 
     def __init__(self, message: str, outage: bool = False) -> None:
         super().__init__(message)

@@ -4,7 +4,6 @@ A run is noted when it begins and again when it ends, so one that was killed is 
 warehouse that takes no notes stops no run.
 """
 
-import getpass
 import logging
 import socket
 from collections.abc import Iterator
@@ -14,12 +13,12 @@ from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-import yaml
 from psycopg2.extras import execute_values
 
 from ingestion.errors import IngestionError, WarehouseError
 from ingestion.warehouse import Warehouse
 from orchestration import ops
+from orchestration.build.dbt import rules_version
 from orchestration.errors import EXIT_STAGE_FAILED, GraderError
 from orchestration.settings import ROOT
 from orchestration.summary import RunSummary
@@ -62,7 +61,7 @@ def begin(warehouse: Warehouse, summary: RunSummary) -> None:
         "started_at": summary.started_at,
         "outcome": "running",
         "host": socket.gethostname(),
-        "account": _account(),
+        "account": ops.account(),
         "is_demo": summary.demo,
         **_versions(),
     }
@@ -118,10 +117,9 @@ def _ended(summary: RunSummary) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str | None]:
-    project = yaml.safe_load((ROOT / "dbt_project" / "dbt_project.yml").read_text("utf-8"))
     return {
         "code_version": _commit(),
-        "rules_version": str(project["vars"]["rules_version"]),
+        "rules_version": rules_version(),
         "dbt_version": _package("dbt-core"),
         "dlt_version": _package("dlt"),
     }
@@ -147,10 +145,3 @@ def _commit() -> str | None:
     except (OSError, UnicodeDecodeError):
         return None
     return head[:12] or None
-
-
-def _account() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

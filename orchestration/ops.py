@@ -1,5 +1,6 @@
 """The schema `ops`: what the product notes of its own work. Any machine can be lost between two runs."""
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,9 +20,14 @@ def noting(warehouse: Warehouse) -> Iterator[Cursor]:
     What is missing of the schema is made; where nothing is, the right to make it isn't needed.
     """
     with warehouse.session("grader-elt ops") as cursor:
-        if not is_there(cursor):
-            cursor.execute(DEFINITION)
+        prepare(cursor)
         yield cursor
+
+
+def prepare(cursor: Cursor) -> None:
+    """Make the schema's tables, unless all of them are there."""
+    if not is_there(cursor):
+        cursor.execute(DEFINITION)
 
 
 def is_there(cursor: Cursor) -> bool:
@@ -31,3 +37,11 @@ def is_there(cursor: Cursor) -> bool:
         (list(TABLES),),
     )
     return bool(cursor.fetchall() == [(len(TABLES),)])
+
+
+def account() -> str:
+    """The operating system's account at work."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

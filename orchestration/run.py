@@ -260,7 +260,7 @@ class Run:
 
     def preview(self) -> tuple[str, list[Change]]:
         """Where the spreadsheet is, and what `deliver` would change in it. Raises WarehouseError, DeliveryError."""
-        figures = read_figures(self.warehouse, self.settings.report_timezone, self.settings.share_learners)
+        figures = self._read_figures()
         self.summary.verdict = figures.verdict
         sender = wiring.table_sender(self.settings)
         return sender.target, sender.preview(self._tables(figures))

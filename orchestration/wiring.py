@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from orchestration.deliver.sheet.workbook import Workbook
 
 DEMO_DAYS = 60
+DEMO_DATABASE = "demo"
 # The stand-in mail is never sent, so its addresses are of the domain reserved for that (RFC 2606).
 OUTBOX_SENDER, OUTBOX_RECIPIENT = "grader-elt@example.invalid", "boss@example.invalid"
 
@@ -59,7 +60,7 @@ def embedded_state(settings: Settings) -> str:
 
 
 def _embedded_database(settings: Settings) -> str:
-    return "demo" if settings.api is None else "grader"
+    return DEMO_DATABASE if settings.api is None else "grader"
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def write_dump(state_dir: Path, warehouse: Warehouse, file: IO[bytes]) -> None:
 
     Others may read and write meanwhile. Raises EmbeddedPostgresError.
     """
-    _run(state_dir, "pg_dump", *_address(warehouse), "--format=custom", output=file)
+    _run(state_dir, "pg_dump", *warehouse.client_options(), "--no-password", "--format=custom", output=file)
 
 
 def contents(state_dir: Path, path: Path) -> Contents:
@@ -97,7 +97,7 @@ def restore_dump(
 def _fill(state_dir: Path, server: Warehouse, new: Warehouse, path: Path) -> bool:
     """Make the database `new` from a dump; True when owners and grants had to be left out."""
     jobs = f"--jobs={min(_MOST_JOBS, os.cpu_count() or 1)}"
-    command = (*_address(new), "--exit-on-error", jobs, str(path.absolute()))
+    command = (*new.client_options(), "--no-password", "--exit-on-error", jobs, str(path.absolute()))
     _create(server, new.dbname)
     without_grants = False
     try:
@@ -147,16 +147,6 @@ def _drop(server: Warehouse, *names: str) -> None:
     with server.session("grader-elt restore", autocommit=True) as cursor:
         for name in names:
             cursor.execute(sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name)))
-
-
-def _address(warehouse: Warehouse) -> tuple[str, ...]:
-    return (
-        f"--host={warehouse.host}",
-        f"--port={warehouse.port}",
-        f"--username={warehouse.user}",
-        f"--dbname={warehouse.dbname}",
-        "--no-password",
-    )
 
 
 def _run(state_dir: Path, program: str, *arguments: str, output: IO[bytes] | None = None) -> str:

@@ -80,7 +80,7 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
     Their receipts say with which rules and days of which zone they were built, the seed beside them
     whom they leave out; without receipts it is NO_RECEIPTS. Raises WarehouseError.
     """
-    rules = str(yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]["rules_version"])
+    rules = rules_version()
     learners = marts.removesuffix("marts") + "learners"
     with warehouse.session() as cursor:
         if not exists(cursor, f"{marts}.load_receipts"):
@@ -104,6 +104,11 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
     if excluded != excluded_learners():
         return "the seed excluded_learners is another now"
     return None
+
+
+def rules_version() -> str:
+    """The version of the rules that the next build judges by."""
+    return str(yaml.safe_load((PROJECT / "dbt_project.yml").read_text("utf-8"))["vars"]["rules_version"])
 
 
 def excluded_learners() -> set[str]:

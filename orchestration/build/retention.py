@@ -8,8 +8,6 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg2.extensions import cursor as Cursor
-
 from ingestion.warehouse import Warehouse, exists
 
 logger = logging.getLogger(__name__)
@@ -62,7 +60,7 @@ def remove_outdated(warehouse: Warehouse, days: int) -> int:
             # The next ingest makes it.
             return 0
         cursor.execute(_OUTDATED, (days,))
-        if not _any(cursor, "outdated"):
+        if not cursor.rowcount:
             return 0
         cursor.execute(_REMOVE)
         removed = cursor.rowcount
@@ -81,8 +79,3 @@ def gone_from_raw(warehouse: Warehouse) -> Gone | None:
         cursor.execute(_GONE)
         [(loads, last)] = cursor.fetchall()
     return Gone(loads, last) if loads else None
-
-
-def _any(cursor: Cursor, table: str) -> bool:
-    cursor.execute(f"select exists (select from {table})")  # noqa: S608 our own name
-    return cursor.fetchall() == [(True,)]

@@ -16,7 +16,6 @@ from orchestration.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-DEMO = "demo"
 # Whatever else a warehouse holds, the rest can be built from this.
 RAW = "raw.attempts"
 HOLDS_DATA = """
@@ -94,15 +93,7 @@ def _refuse_own_server(settings: Settings, command: str, file: str) -> None:
     warehouse = settings.warehouse
     if warehouse is None:
         return
-    address = shlex.join(
-        [
-            f"--host={warehouse.host}",
-            f"--port={warehouse.port}",
-            f"--username={warehouse.user}",
-            f"--dbname={warehouse.dbname}",
-        ]
-    )
-    line = command.format(address=address, file=shlex.quote(file))
+    line = command.format(address=shlex.join(warehouse.client_options()), file=shlex.quote(file))
     raise SettingsError(BY_HAND.format(label=warehouse.label, line=line))
 
 
@@ -115,11 +106,11 @@ def _check_contents(settings: Settings, file: Path, dbname: str) -> None:
         raise SettingsError(f"FILE should be a backup by `make backup`: {file}: {error}") from None
     if RAW not in found.tables:
         raise SettingsError(f"FILE should be a backup of a warehouse: {file} holds no table {RAW}.")
-    if (found.database == DEMO) != (dbname == DEMO):
+    if (found.database == wiring.DEMO_DATABASE) != (dbname == wiring.DEMO_DATABASE):
         kinds = {True: "made-up data (API_URL unset)", False: "real data (API_URL set)"}
         raise SettingsError(
-            f"{file} is a backup of the database {found.database}, {kinds[found.database == DEMO]}; "
-            f"the settings say {dbname}, {kinds[dbname == DEMO]}. The two are never mixed."
+            f"{file} is a backup of the database {found.database}, {kinds[found.database == wiring.DEMO_DATABASE]}; "
+            f"the settings say {dbname}, {kinds[dbname == wiring.DEMO_DATABASE]}. The two are never mixed."
         )
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from email.message import EmailMessage
-from email.policy import SMTP
 
 from ingestion.api import GraderApi, Patience
 from ingestion.endpoint import Api
@@ -97,14 +96,11 @@ def _test_mail(settings: Settings) -> str:
 
 
 def _message(words: Words, name: str) -> EmailMessage:
-    from orchestration.deliver.mail.message import RUN_HEADER
+    from orchestration.deliver.mail.message import begun
 
     now = datetime.now(timezone.utc)
-    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
-    message["Subject"] = words.text("Test: mail of the grader's figures reaches you")
-    message["Date"] = now
-    message[RUN_HEADER] = f"{name}-{now:%Y%m%dT%H%M%S}"
-    message["Auto-Submitted"] = "auto-generated"
+    title = words.text("Test: mail of the grader's figures reaches you")
+    message = begun(title, f"{name}-{now:%Y%m%dT%H%M%S}", now)
     text = words.text(
         "This is a test of the mail settings, sent by hand. Nothing needs to be done: "
         "the daily mail will come the same way."

@@ -10,16 +10,15 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ingestion.warehouse import Warehouse, exists
+from ingestion.warehouse import Warehouse, exists, fetch_rows
 from ingestion.windows import local_midnight
 from orchestration import ops, wiring
+from orchestration.commands.screen import WIDE
 from orchestration.deliver.words import Words
 from orchestration.errors import EXIT_DONE, EXIT_STAGE_FAILED
 from orchestration.settings import Settings
 
 SHOWN = 30
-WIDTH = 240
-"""Characters of a line that no terminal shows."""
 STALE = timedelta(hours=36)
 """Data that goes no further than this many hours back is late: a nightly run was missed."""
 
@@ -57,7 +56,7 @@ def history(settings: Settings, as_json: bool) -> int:
             run["day_verdict"] or "",
             run["reason"] or stages,
         )
-    width = None if sys.stdout.isatty() else WIDTH
+    width = None if sys.stdout.isatty() else WIDE
     console = Console(highlight=False, soft_wrap=True, width=width)
     console.print(table if runs else "No run was noted yet: `make run` is the first.")
     return EXIT_DONE
@@ -69,11 +68,11 @@ def read_runs(warehouse: Warehouse, most: int = SHOWN) -> list[Row]:
         if not ops.is_there(cursor):
             return []
         cursor.execute(RUNS, (most,))
-        runs = _rows(cursor)
+        runs = fetch_rows(cursor)
         ids = [run["run_id"] for run in runs]
         for name, query in (("stages", STAGES), ("deliveries", DELIVERIES)):
             cursor.execute(query, (ids,))
-            found = _rows(cursor)
+            found = fetch_rows(cursor)
             for run in runs:
                 run[name] = [
                     {key: value for key, value in row.items() if key != "run_id"}
@@ -161,11 +160,6 @@ def _lines(found: Mapping[str, Any], settings: Settings, words: Words) -> list[s
         f"disk free  {free or '–'}",
     ]
     return [*lines, *(f"PROBLEM    {problem}" for problem in found["problems"])]
-
-
-def _rows(cursor: Any) -> list[Row]:
-    names = [column.name for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
 def _as_text(value: object) -> str:

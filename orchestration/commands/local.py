@@ -74,7 +74,7 @@ def docs(settings: Settings, serve: bool, port: int) -> int:
     """Build the docs site into one file, and serve it on loopback until interrupted."""
     warehouse = wiring.open_warehouse(settings)
     page = Dbt(warehouse, settings.report_timezone, settings.state_dir).docs()
-    target = settings.out_dir / "docs.html"
+    target = wiring.docs_path(settings)
     try:
         write_whole(target, lambda file: file.write(page.read_bytes()))
     except DeliveryError as error:

@@ -7,7 +7,7 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
 
-from ingestion.warehouse import Warehouse, exists
+from ingestion.warehouse import Warehouse, exists, fetch_rows
 from ingestion.windows import Window
 from orchestration import wiring
 from orchestration.build.dbt import Dbt
@@ -73,11 +73,9 @@ def query_metrics(dbt: Dbt, warehouse: Warehouse, window: Window, by: str | None
     with warehouse.session() as cursor:
         assert_built(cursor, warehouse)
         cursor.execute(sql)
-        rows = cursor.fetchall()
-        names = [column.name for column in cursor.description or ()]
+        rows = fetch_rows(cursor)
     return [
-        {name: float(value) if isinstance(value, Decimal) else value for name, value in zip(names, row, strict=True)}
-        for row in rows
+        {name: float(value) if isinstance(value, Decimal) else value for name, value in row.items()} for row in rows
     ]
 
 

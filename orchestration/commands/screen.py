@@ -40,11 +40,10 @@ MADE_UP = mark(
 
 def show_summary(summary: RunSummary, words: Words, verbose: bool = False) -> None:
     """Print the last screen of a run to standard output."""
-    console = Console(highlight=False, soft_wrap=True)
-    console.print()
+    show = _printer()
+    show("")
     for text, style in last_screen(summary, words, verbose):
-        # Text, so that nothing in it is taken for rich's markup.
-        console.print(Text(text, style=style))
+        show(text, style)
 
 
 def log_summary(summary: RunSummary) -> None:
@@ -127,10 +126,7 @@ def _stage(stage: Stage, words: Words) -> str:
 
 def show_deliveries(summary: RunSummary, words: Words) -> None:
     """Print to standard error what became of the deliveries: the output itself is another's."""
-    _show_deliveries(summary, words, _printer(stderr=True))
-
-
-def _show_deliveries(summary: RunSummary, words: Words, show: Callable[[str], None]) -> None:
+    show = _printer(stderr=True)
     label, failed = words.text("sent"), words.text("FAILED")
     for delivery in summary.deliveries:
         state = "" if delivery.ok else f"{failed}: "

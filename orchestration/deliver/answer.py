@@ -2,13 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Literal
 
 from orchestration.deliver.catalogue import mark
 from orchestration.deliver.columns import Row
 from orchestration.deliver.figures import Figures
-from orchestration.deliver.words import Words
+from orchestration.deliver.words import Words, capitalised
 from orchestration.summary import DayVerdict, MetricVerdict, RunSummary
 
 Tone = Literal["good", "neutral", "unusual", "bad"]
@@ -66,7 +65,7 @@ def answer(figures: Figures, summary: RunSummary, words: Words) -> Answer:
     if day is None or not figures.days:
         return _without_figures(figures, summary, words)
     verdict = figures.verdict or DayVerdict(day.date, "no_history")
-    headline = _capital(words.text(HEADLINES[verdict.verdict], day=words.day(day.date)))
+    headline = capitalised(words.text(HEADLINES[verdict.verdict], day=words.day(day.date)))
     if verdict.verdict in ("normal", "no_history"):
         why = _beside_usual(verdict, words)
         advice = words.text(_NOTHING_BUT if figures.incidents else _NOTHING)
@@ -147,9 +146,7 @@ def _is_below(figure: MetricVerdict) -> bool:
 
 def _rejected(figures: Figures, words: Words) -> list[str]:
     """How many of the day's new records were rejected, and the most frequent reason."""
-    assert figures.as_of_day is not None
-    loaded_on = figures.as_of_day + timedelta(days=1)
-    counts = [receipt.counts for receipt in figures.receipts if receipt.loaded_at.date() == loaded_on]
+    counts = figures.loads_of_last_full_day
     rejected, new = sum(load.rejected for load in counts), sum(load.rejected + load.accepted for load in counts)
     reasons: Counter[str] = Counter()
     for load in counts:
@@ -200,8 +197,4 @@ def _more(row: Row) -> int:
 
 
 def _sentence(text: str) -> str:
-    return _capital(text) + "." if text else ""
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return capitalised(text) + "." if text else ""

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
-from ingestion.warehouse import Warehouse, exists
+from ingestion.warehouse import Warehouse, exists, fetch_rows
 from orchestration.deliver.catalogue import mark
 from orchestration.deliver.columns import DAILY, Number, Row
 from orchestration.deliver.queries import LEARNERS, QUERIES, Query
@@ -47,6 +47,10 @@ NO_PRIVILEGE = mark(
     "this account may not read the schema learners, which SHARE_LEARNERS=1 needs: "
     "`grant grader_learners` to it (see `make roles`), or unset SHARE_LEARNERS"
 )
+
+
+QUIET_DAY: Mapping[str, Number] = {column.name: column.on_quiet_day for column in DAILY.columns[1:]}
+"""The figures of a day without attempts."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,14 @@ class Figures:
         """The same weekday a week before the last full day."""
         return self._back(7)
 
+    @property
+    def loads_of_last_full_day(self) -> tuple[LoadCounts, ...]:
+        """Of what was loaded on the day after the last full one: with it that day's records came."""
+        if self.as_of_day is None:
+            return ()
+        loaded_on = self.as_of_day + timedelta(days=1)
+        return tuple(receipt.counts for receipt in self.receipts if receipt.loaded_at.date() == loaded_on)
+
     def last_days(self, count: int) -> tuple[Day, ...]:
         """Those known of the `count` calendar days that end with the last full day, oldest first."""
         return tuple(day for back in reversed(range(count)) if (day := self._back(back)))
@@ -133,7 +145,7 @@ class Figures:
         after_the_last = bool(self.days) and self.days[-1].date < wanted
         if known is not None or not (days == 0 or after_the_last):
             return known
-        return Day(wanted, {column.name: column.on_quiet_day for column in DAILY.columns[1:]})
+        return Day(wanted, QUIET_DAY)
 
 
 def read_figures(warehouse: Warehouse, zone: ZoneInfo, with_learners: bool = False) -> Figures:
@@ -177,9 +189,8 @@ def _rows(cursor: Cursor, query: Query, zone: ZoneInfo) -> Iterator[Row]:
     if not all(exists(cursor, relation) for relation in query.relations):
         return
     cursor.execute(query.sql)
-    names = [column.name for column in cursor.description or ()]
-    for row in cursor.fetchall():
-        yield {name: _value(value, zone) for name, value in zip(names, row, strict=True)}
+    for row in fetch_rows(cursor):
+        yield {name: _value(value, zone) for name, value in row.items()}
 
 
 def _value(value: Any, zone: ZoneInfo) -> Any:

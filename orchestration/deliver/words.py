@@ -31,6 +31,11 @@ def one_line(text: str, limit: int = 1_000) -> str:
     return flat if len(flat) <= limit else flat[: limit - 1] + "…"
 
 
+def capitalised(text: str) -> str:
+    """`text` with a capital letter, which days lack in some languages."""
+    return text[:1].upper() + text[1:]
+
+
 def counted(number: int, noun: str) -> str:
     """A number with its noun, for the log: `1 load`, `1,234 loads`."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -54,6 +59,11 @@ class Words:
         """An English text in this language; what stands in braces is filled in from `values`."""
         translated = self._catalogue.gettext(message) if message else ""
         return translated.format(**values) if values else translated
+
+    def names(self, message: str) -> tuple[str, ...]:
+        """An English text in this language, then in the others."""
+        own = self.text(message)
+        return (own, *(name for name in in_every_language(message) if name != own))
 
     def plural(self, one: str, many: str, count: int, **values: object) -> str:
         """The form of a text that fits `count`, which `{count}` in it stands for."""

@@ -1,7 +1,7 @@
 """What a run's mail says, as plain values; text and HTML render them in their own ways."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 from orchestration.deliver import Links
 from orchestration.deliver.alerts import Told, found_now, incident_key
@@ -256,8 +256,7 @@ def _completeness(figures: Figures, words: Words) -> str:
     """Up to when the data goes, and what of the day's records was not usable."""
     if figures.loaded_at is None or figures.as_of_day is None:
         return words.text("Nothing was loaded so far.")
-    loaded_on = figures.as_of_day + timedelta(days=1)
-    counts = [receipt.counts for receipt in figures.receipts if receipt.loaded_at.date() == loaded_on]
+    counts = figures.loads_of_last_full_day
     text = words.text("Data as of {when}.", when=words.moment(figures.loaded_at))
     if new := sum(load.accepted + load.rejected for load in counts):
         rejected = sum(load.rejected for load in counts)

@@ -71,6 +71,16 @@ def compose(
     return Mails(main, alert, told)
 
 
+def begun(title: str, run_id: str, date: datetime) -> EmailMessage:
+    """A message with the headers that all of ours have, and no body yet."""
+    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
+    message["Subject"] = title
+    message["Date"] = date
+    message[RUN_HEADER] = one_line(run_id, 200)
+    message["Auto-Submitted"] = "auto-generated"
+    return message
+
+
 def addressed(message: EmailMessage, sender: str, recipients: Sequence[str]) -> EmailMessage:
     """A copy with From, To and a Message-ID that depends only on run and sender. Raises DeliveryError."""
     copy = deepcopy(message)
@@ -94,11 +104,7 @@ def _message(
     pictures: Sequence[Picture],
     words: Words,
 ) -> EmailMessage:
-    message = EmailMessage(policy=SMTP.clone(cte_type="7bit"))
-    message["Subject"] = title
-    message["Date"] = summary.finished_at or datetime.now(timezone.utc)
-    message[RUN_HEADER] = one_line(summary.run_id, 200)
-    message["Auto-Submitted"] = "auto-generated"
+    message = begun(title, summary.run_id, summary.finished_at or datetime.now(timezone.utc))
     message.set_content(render_text(title, body, details, words), cte="quoted-printable")
     message.add_alternative(render_html(title, body, details, pictures, words), subtype="html", cte="quoted-printable")
     page = message.get_body(("html",))

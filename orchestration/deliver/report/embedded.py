@@ -59,7 +59,7 @@ TEXTS = {
 
 def embedded(figures: Figures, words: Words) -> str:
     """The data as JSON that can stand in a script element."""
-    place = {course["course_key"]: number for number, course in enumerate(figures.courses)}
+    place = places(figures)
     days, weeks = days_shown(figures), weeks_shown(figures)
     data = {
         "language": str(words.locale).replace("_", "-"),
@@ -74,7 +74,7 @@ def embedded(figures: Figures, words: Words) -> str:
             "long": [words.day(day) for day in days],
             "weekend": [int(day.weekday() >= 5) for day in days],
             "whole": _whole_days(figures, days),
-            "courses": _by_course(figures.course_days, "activity_date", days, place),
+            "courses": course_days(figures),
             "bands": _bands(figures, days),
         },
         "weeks": {
@@ -90,6 +90,16 @@ def embedded(figures: Figures, words: Words) -> str:
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", r"\u003c").replace("\u2028", r"\u2028").replace("\u2029", r"\u2029")
+
+
+def places(figures: Figures) -> dict[str, int]:
+    """The place of each course among those of the page, by its key."""
+    return {course["course_key"]: number for number, course in enumerate(figures.courses)}
+
+
+def course_days(figures: Figures) -> dict[str, list[Any]]:
+    """For each column a list for each course, with a number for each day of the page."""
+    return _by_course(figures.course_days, "activity_date", days_shown(figures), places(figures))
 
 
 def days_shown(figures: Figures) -> list[date]:

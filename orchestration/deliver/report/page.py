@@ -12,8 +12,8 @@ from orchestration.deliver.answer import MADE_UP, answer
 from orchestration.deliver.columns import Number
 from orchestration.deliver.figures import Figures
 from orchestration.deliver.report import shown
-from orchestration.deliver.report.embedded import days_shown, embedded, weeks_shown
-from orchestration.deliver.words import Words
+from orchestration.deliver.report.embedded import course_days, days_shown, embedded, weeks_shown
+from orchestration.deliver.words import Words, capitalised
 from orchestration.summary import RunSummary
 
 FOLDER = Path(__file__).parent
@@ -31,7 +31,7 @@ def build_page(figures: Figures, summary: RunSummary, links: Links, words: Words
         lstrip_blocks=True,
     )
     environment.globals.update(text=words.text, plural=words.plural, words=words, web_address=web_address)
-    found = answer(figures, summary, words)
+    found, by_course = answer(figures, summary, words), course_days(figures)
     return environment.get_template("report.html.j2").render(
         figures=figures,
         shown=shown,
@@ -40,10 +40,10 @@ def build_page(figures: Figures, summary: RunSummary, links: Links, words: Words
         tone=TONES[found.tone],
         made_up=words.text(MADE_UP) if summary.demo else None,
         incidents=incidents,
-        totals=shown.course_totals(figures),
+        by_course=by_course,
         days=days_shown(figures),
         weeks=weeks_shown(figures),
-        lines=[spark(days) for days in _attempts_by_course(figures)],
+        lines=[spark(attempts) for attempts in by_course["attempts"]],
         sheet=web_address(links.sheet),
         docs=web_address(links.docs),
         weekday=lambda number: words.locale.days["format"]["wide"][number - 1],
@@ -61,23 +61,13 @@ def web_address(address: str | None) -> str | None:
 
 def _long(day: date, words: Words) -> str:
     """`Friday, 27 November 2026`."""
-    long = format_date(day, "full", locale=words.locale)
-    return long[:1].upper() + long[1:]
+    return capitalised(format_date(day, "full", locale=words.locale))
 
 
 def spark(values: Sequence[Number]) -> str:
     """The points of a line through `values` within 100 x 20, for an SVG's polyline."""
     top, last = max([value or 0 for value in values], default=0) or 1, max(len(values) - 1, 1)
     return " ".join(f"{100 * x / last:.4g},{19 - 18 * (value or 0) / top:.3g}" for x, value in enumerate(values))
-
-
-def _attempts_by_course(figures: Figures) -> list[list[Number]]:
-    place, at = shown.places(figures), {day: number for number, day in enumerate(days_shown(figures))}
-    found: list[list[Number]] = [[0] * len(at) for _ in place]
-    for row in figures.course_days:
-        if row["activity_date"] in at and row["course_key"] in place:
-            found[place[row["course_key"]]][at[row["activity_date"]]] = row["attempts"]
-    return found
 
 
 def _inside(name: str) -> str:

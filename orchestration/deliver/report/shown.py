@@ -14,8 +14,8 @@ from orchestration.deliver.columns import (
     Row,
     label_of,
 )
-from orchestration.deliver.figures import Figures
-from orchestration.deliver.report.embedded import COUNTED, days_shown
+from orchestration.deliver.figures import QUIET_DAY, Figures
+from orchestration.deliver.report.embedded import days_shown, places
 from orchestration.deliver.words import METRICS, NO_COURSE
 from orchestration.summary import MetricVerdict
 
@@ -143,11 +143,6 @@ def tiles(figures: Figures) -> list[Tile]:
     return tiles
 
 
-def places(figures: Figures) -> dict[str, int]:
-    """The place of each course among those of the page, by its key."""
-    return {course["course_key"]: number for number, course in enumerate(figures.courses)}
-
-
 def movers(figures: Figures, dimension: str) -> list[Shown]:
     """What moved the day, the largest effect first."""
     place, of_task = places(figures), {task["task_id"]: task["course_key"] for task in figures.tasks}
@@ -171,18 +166,6 @@ def _chosen(rows: Sequence[Row], courses: Sequence[int], shown: int, of_course: 
         seen[course] = seen.get(course, 0) + 1
         if number < shown or seen[course] <= of_course:
             yield Shown(row, course, more=number >= shown)
-
-
-def course_totals(figures: Figures) -> list[dict[str, Number]]:
-    """The sums of each course over the days of the page, by the course's place."""
-    place, at = places(figures), {day: number for number, day in enumerate(days_shown(figures))}
-    totals: list[dict[str, Number]] = [dict.fromkeys(COUNTED, 0) for _ in place]
-    for row in figures.course_days:
-        if row["activity_date"] in at and row["course_key"] in place:
-            total = totals[place[row["course_key"]]]
-            for name in COUNTED:
-                total[name] = (total[name] or 0) + row[name]
-    return totals
 
 
 def reasons(figures: Figures) -> list[tuple[str, int]]:
@@ -218,5 +201,4 @@ def metric_label(name: str) -> str:
 def day_rows(figures: Figures) -> list[tuple[date, Mapping[str, Number]]]:
     """The days of the page, newest first."""
     known = {day.date: day.values for day in figures.days}
-    quiet = {column.name: column.on_quiet_day for column in DAILY.columns[1:]}
-    return [(day, known.get(day, quiet)) for day in reversed(days_shown(figures))]
+    return [(day, known.get(day, QUIET_DAY)) for day in reversed(days_shown(figures))]

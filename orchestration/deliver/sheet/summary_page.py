@@ -11,7 +11,7 @@ from orchestration.deliver.columns import DAILY, SUMMARY_TITLE, Kind, Number, Ro
 from orchestration.deliver.figures import Day, Figures
 from orchestration.deliver.incidents import KINDS, advice, evidence
 from orchestration.deliver.sheet.contents import LOOKS, Chart, Page, Piece, Style
-from orchestration.deliver.words import MINUS, Words, in_every_language, one_line
+from orchestration.deliver.words import MINUS, Words, capitalised, in_every_language, one_line
 from orchestration.summary import MetricVerdict, RunSummary
 
 WIDTHS = (186, 67, 67, 67, 67, 67, 67)
@@ -74,9 +74,8 @@ def summary_page(figures: Figures, summary: RunSummary, words: Words) -> Page:
     _tasks(page, figures.tasks)
     _days(page, figures)
     _courses(page, figures.courses)
-    title = words.text(SUMMARY_TITLE)
     return Page(
-        names=(title, *(name for name in in_every_language(SUMMARY_TITLE) if name != title)),
+        names=words.names(SUMMARY_TITLE),
         widths=WIDTHS,
         lines=tuple(page.lines),
         headers=frozenset(
@@ -128,18 +127,13 @@ def _answer(page: _Builder, found: Answer) -> None:
             page.paragraph(sentence, "cell")
 
 
-def _sentence(text: str) -> str:
-    """With a capital letter, which days lack in some languages."""
-    return text[:1].upper() + text[1:]
-
-
 def _comparison(page: _Builder, figures: Figures) -> None:
     """The last full day beside what is usual for it, and the same weekday a week before."""
     words, last, before = page.words, figures.last_full_day, figures.week_before
     if last is None:
         return
     page.block(
-        _sentence(words.text("{day}, the last full day", day=words.day(last.date))),
+        capitalised(words.text("{day}, the last full day", day=words.day(last.date))),
         words.text("Figure"),
         words.text("The day"),
         words.text("Usual from"),

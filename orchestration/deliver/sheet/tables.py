@@ -123,7 +123,7 @@ def _table(worksheet: Worksheet, words: Words, rows: Sequence[MartRow] = ()) -> 
     """A worksheet that shows rows of a mart as they are."""
     columns = worksheet.columns
     return Table(
-        names=_names(worksheet.title, words),
+        names=words.names(worksheet.title),
         columns=columns,
         header=tuple(map(words.heading, columns)),
         rows=tuple(tuple(_cell(column, row.get(column.name), words) for column in columns) for row in rows),
@@ -132,12 +132,6 @@ def _table(worksheet: Worksheet, words: Words, rows: Sequence[MartRow] = ()) -> 
         marks=tuple(_grey(at, column) for at, column in enumerate(columns) if column.kind == "flag"),
         takes_over=worksheet not in _LATER_WORKSHEETS,
     )
-
-
-def _names(title: str, words: Words) -> tuple[str, ...]:
-    """A title in this language, then in the others."""
-    own = words.text(title)
-    return (own, *(name for name in in_every_language(title) if name != own))
 
 
 def _headers(columns: Sequence[Column]) -> frozenset[str]:
@@ -222,7 +216,7 @@ def _about(figures: Figures, summary: RunSummary, docs: str, words: Words, works
             rows.append((words.heading(column), _text(text(described)) or text("(not described)")))
     notice = ",".join(f'$A2="{name}"' for name in in_every_language(NOTICE_LABEL))
     return Table(
-        names=_names(ABOUT_TITLE, words),
+        names=words.names(ABOUT_TITLE),
         columns=ABOUT_COLUMNS,
         header=tuple(text(column.label) for column in ABOUT_COLUMNS),
         rows=tuple(rows),
