@@ -14,6 +14,7 @@ from tests.dbt_project.plans import rows_handled
 from tests.dbt_project.warehouse import Models
 
 FETCHED_AT = datetime(2024, 5, 20, 3, tzinfo=timezone.utc)
+YESTERDAY = FETCHED_AT - timedelta(days=1)
 LEARNERS, TASKS, DAYS = 60, 60, 90
 _BEGAN = FETCHED_AT - timedelta(days=400)
 
@@ -34,24 +35,29 @@ def runs(learner: int, task: int, day: datetime, count: int) -> Iterator[dict[st
         }
 
 
+def handled_a_day_later(models: Models, monkeypatch: pytest.MonkeyPatch, history: Answer) -> Counter[str]:
+    """The rows that each model's build handles when one attempt of each learner comes to a history."""
+    models.reset()
+    models.load([history])
+    models.execute("analyze raw.attempts")
+    models.build()
+    models.load([Answer(FETCHED_AT, [next(runs(learner, 0, YESTERDAY, 1)) for learner in range(LEARNERS)])])
+    with rows_handled(monkeypatch) as handled:
+        models.build()
+    return handled
+
+
 def test_a_daily_build_reads_no_old_attempts_again(models: Models, monkeypatch: pytest.MonkeyPatch) -> None:
     handled: dict[int, Counter[str]] = {}
     # The same learners, tasks and days, more than a month ago; four times the attempts.
     for each in (1, 4):
-        models.reset()
         history = [
             record
             for learner in range(LEARNERS)
             for task in range(TASKS)
             for record in runs(learner, task, FETCHED_AT - timedelta(days=40 + (learner + task) % DAYS), each)
         ]
-        models.load([Answer(FETCHED_AT - timedelta(days=1), [*history, {}])])
-        models.execute("analyze raw.attempts")
-        models.build()
-        yesterday = [next(runs(learner, 0, FETCHED_AT - timedelta(days=1), 1)) for learner in range(LEARNERS)]
-        models.load([Answer(FETCHED_AT, yesterday)])
-        with rows_handled(monkeypatch) as handled[each]:
-            models.build()
+        handled[each] = handled_a_day_later(models, monkeypatch, Answer(YESTERDAY, [*history, {}]))
     grew = {name for name, rows in handled[4].items() if rows > handled[1][name] + LEARNERS * 3}
     # By a block range of raw, and by the attempts of the pairs with a new one: both are bounded by what is new.
     assert grew <= {"stg_grader__attempts", "learner_tasks"}, (grew, handled)
@@ -62,20 +68,13 @@ def test_a_daily_build_counts_no_old_days_again(models: Models, monkeypatch: pyt
     handled: dict[int, Counter[str]] = {}
     # The same learners on the same tasks, active on each of so many days.
     for days in (60, 240):
-        models.reset()
         history = [
             record
             for day in range(days)
             for learner in range(LEARNERS)
             for record in runs(learner, learner % 5, FETCHED_AT - timedelta(days=2 + day), 1)
         ]
-        models.load([Answer(FETCHED_AT - timedelta(days=1), history, (_BEGAN, FETCHED_AT - timedelta(days=1)))])
-        models.execute("analyze raw.attempts")
-        models.build()
-        yesterday = [next(runs(learner, 0, FETCHED_AT - timedelta(days=1), 1)) for learner in range(LEARNERS)]
-        models.load([Answer(FETCHED_AT, yesterday)])
-        with rows_handled(monkeypatch) as handled[days]:
-            models.build()
+        handled[days] = handled_a_day_later(models, monkeypatch, Answer(YESTERDAY, history, (_BEGAN, YESTERDAY)))
     # By period, from the first changed one on; by week, but for what is kept as it is published.
     bounded = {
         "weekly_metrics": 0,
