@@ -257,7 +257,7 @@ def test_a_backup_is_whole_or_not_there(settings: Settings, clones: New, monkeyp
     monkeypatch.undo()
     address = database(settings)
     monkeypatch.setattr("orchestration.wiring.open_warehouse", lambda _: replace(address, dbname="demo"))
-    monkeypatch.setattr(dumps, "_address", lambda _: ("--host=/nowhere",))
+    monkeypatch.setattr(Warehouse, "client_options", lambda _: ("--host=/nowhere",))
     with pytest.raises(StageError, match="pg_dump ended with 1"):
         backup(settings)
     assert list((settings.out_dir / "backup").iterdir()) == []
