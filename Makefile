@@ -7,7 +7,7 @@ ELT := $(BIN)/python -m orchestration
 WINDOW = $(if $(START),--start "$(START)") $(if $(END),--end "$(END)")
 WAITING = $(if $(WAIT),--wait)
 
-.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop psql forget roles schedule unschedule backup restore test test-fast lint format bench torture audit pictures messages lock clean
+.PHONY: help run ingest build deliver metrics report query status history check docs lineage db db-stop db-upgrade psql forget roles schedule unschedule backup restore test test-fast lint format bench torture audit pictures messages lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -55,6 +55,9 @@ db: $(BIN)/dbt ## start the embedded PostgreSQL and say how to connect
 
 db-stop: $(BIN)/dbt ## stop the embedded PostgreSQL
 	@$(ELT) db-stop
+
+db-upgrade: $(BIN)/dbt ## bring the embedded database to the newest PostgreSQL here
+	@$(ELT) db-upgrade
 
 psql: $(BIN)/dbt ## open psql on the warehouse
 	@$(ELT) psql
@@ -133,7 +136,7 @@ clean: ## remove what was made here, but for the embedded warehouse and its back
 	@if [ -x $(BIN)/dbt ]; then $(ELT) db-stop; fi
 	rm -rf .venv logs dbt_project/target dbt_project/logs dbt_project/dbt_packages $(if $(filter 1,$(ALL)),.state out)
 	@[ ! -d out ] || find out -mindepth 1 -maxdepth 1 ! -name backup -exec rm -rf {} +
-	@[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name postgres ! -name schedule -exec rm -rf {} +
+	@[ ! -d .state ] || find .state -mindepth 1 -maxdepth 1 ! -name 'postgres*' ! -name schedule -exec rm -rf {} +
 	@for kept in .state/postgres out/backup; do [ ! -d $$kept ] || echo "kept: $$kept (ALL=1 removes it)"; done
 
 # The virtual environment. `dbt` in it is replaced by one that knows the project's settings.

@@ -181,6 +181,10 @@ def _other(options: argparse.Namespace, settings: Settings, window: Window | Non
             from orchestration.commands.backup import restore
 
             return restore(settings, options.file, options.yes)
+        case "db-upgrade":
+            from orchestration.commands.backup import upgrade
+
+            return upgrade(settings)
         case "docs":
             return local.docs(settings, not options.no_serve, options.port)
     assert options.command == "lineage"

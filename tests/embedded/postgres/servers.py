@@ -70,7 +70,7 @@ def as_other_user(code: str) -> subprocess.CompletedProcess[str]:
     from embedded.postgres import binaries, server
     from embedded.postgres.account import Account
     PROGRAMS = binaries.usable_by(binaries.choose([]), Account("daemon", {daemon.pw_uid}, {daemon.pw_gid}))
-    server.choose = lambda majors: PROGRAMS
+    server.choose = lambda majors, kept: PROGRAMS
     os.chdir("/"), os.setgroups([]), os.setgid({daemon.pw_gid}), os.setuid({daemon.pw_uid})
     """
     command = python(textwrap.dedent(drop) + textwrap.dedent(code))

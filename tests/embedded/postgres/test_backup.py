@@ -280,13 +280,13 @@ def test_data_of_an_older_major_version_goes_on_by_backup_and_restore(
     settings = read_settings({"STATE_DIR": str(state_dir), "OUT_DIR": str(tmp_path / "out")}, tmp_path / ".env")
     every = binaries._installations()
     with monkeypatch.context() as before:
-        before.setattr(binaries, "_installations", lambda: OLDER[:1])
+        before.setattr(binaries, "_installations", lambda _=None: OLDER[:1])
         postgres.start(state_dir, NOT_DURABLE, "demo")
         sql(database(settings), SCHEMA)
         wanted = rows(settings)
         path = backed_up(settings)
         postgres.stop(state_dir)
-    monkeypatch.setattr(binaries, "_installations", lambda: [found for found in every if found not in OLDER])
+    monkeypatch.setattr(binaries, "_installations", lambda _=None: [found for found in every if found not in OLDER])
 
     # As docs/upgrading.md says, and its error message.
     with pytest.raises(postgres.EmbeddedPostgresError, match=r"made by PostgreSQL \d+, .*make restore.*upgrading\.md"):

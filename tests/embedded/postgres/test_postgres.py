@@ -281,7 +281,7 @@ def test_a_failing_initdb_is_reported_in_its_own_words_and_leaves_nothing(
         initdb.chmod(0o755)
         broken = binaries.Installation(Path(programs), 18, relocatable=False)
         with monkeypatch.context() as patch:
-            patch.setattr(server, "choose", lambda majors: broken)
+            patch.setattr(server, "choose", lambda *_: broken)
             with pytest.raises(postgres.EmbeddedPostgresError, match="No space left on device"):
                 postgres.start(new_state_dir, NOT_DURABLE)
 
