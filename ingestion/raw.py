@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg2.extensions import cursor as Cursor
 
+from ingestion.citus import distribute, refuse_shards
 from ingestion.errors import WarehouseError
 from ingestion.warehouse import Warehouse
 from ingestion.windows import Window, missing, union
@@ -64,6 +65,10 @@ def prepare(warehouse: Warehouse) -> int:
     with warehouse.session() as cursor:
         _check_encoding(cursor)
         _create(cursor)
+        if warehouse.distributed:
+            distribute(cursor, f"{SCHEMA}.attempts", "record_no")
+        else:
+            refuse_shards(cursor, f"{SCHEMA}.attempts")
         _wait_for_writers(cursor)
         _summarize(cursor)
         removed = _remove_unfinished(cursor)

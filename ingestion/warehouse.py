@@ -35,6 +35,7 @@ class Warehouse:
 
     `host` is a host name, an address, or the absolute path of the folder that holds the server's Unix socket.
     `password` is empty where the server asks for none (the embedded one knows its owner by the socket).
+    `distributed`: it is the coordinator of a Citus cluster, whose workers are to hold the large tables.
     """
 
     host: str
@@ -43,6 +44,7 @@ class Warehouse:
     user: str
     password: str = field(default="", repr=False)
     sslmode: str = "prefer"
+    distributed: bool = False
 
     @property
     def label(self) -> str:

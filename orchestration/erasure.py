@@ -4,6 +4,8 @@ What is left of a learner is counts without a name: receipts stay as they are, `
 load's records are gone, so that tests go on adding up, and `ops.erasures` that an erasure took place.
 """
 
+# ruff: noqa: S608 - statements are put together of constants alone
+
 import io
 import json
 import re
@@ -33,48 +35,48 @@ MOST_OTHERS = 20
 # spaces, for `ann` and `ann ` are two learners.
 _PART_OF_A_NAME = r"[:alnum:] _.@+\u0080-\U0010FFFF-"
 
-# What statements need to know of the learner, without any of them holding the id.
-_FUNCTIONS = r"""
-    create function pg_temp.learner() returns text language sql stable parallel safe
-    as $$ select current_setting('grader.learner') $$;
+# What statements need to know of the learner is in a temporary table, so that none of them holds the id: looked up by
+# subqueries, which PostgreSQL evaluates once and Citus sends to its workers as data.
+_LEARNER = "(select learner from the_learner)"
 
-    -- The id stands in a text; the plain search decides nearly always.
-    create function pg_temp.names(text) returns boolean language sql stable parallel safe
-    as $$ select strpos($1, current_setting('grader.core')) > 0 and $1 ~ current_setting('grader.pattern') $$;
 
-    -- A record of the API is the learner's, or the id stands in one of its fields.
-    create function pg_temp.record_names(jsonb) returns boolean language sql stable parallel safe
-    as $$
-        select $1 ->> 'lti_user_id' = pg_temp.learner() or pg_temp.names(
-            case
-                when jsonb_typeof($1) = 'object'
-                    then coalesce($1 ->> 'passback_params', '') || e'\n'
-                    || ($1 - array['lti_user_id', 'is_correct', 'attempt_type', 'created_at'])::text
-                else $1 #>> '{}'
-            end
-        )
-    $$;
+def _names(text: str) -> str:
+    """The condition that the id stands in a text; the plain search decides nearly always."""
+    return f"(strpos({text}, (select core from the_learner)) > 0 and {text} ~ (select pattern from the_learner))"
 
-    -- So do the texts of an attempt.
-    create function pg_temp.attempt_names(text, text, text, text) returns boolean language sql stable parallel safe
-    as $$
-        select $1 = pg_temp.learner() or pg_temp.names($2) or pg_temp.names($3) or pg_temp.names($4)
-    $$
-"""
-_FIND_RECORDS = """
+
+def _record_names(record: str) -> str:
+    """The condition that a record of the API is the learner's, or the id stands in one of its fields."""
+    text = f"""
+        case
+            when jsonb_typeof({record}) = 'object'
+                then coalesce({record} ->> 'passback_params', '') || e'\\n'
+                || ({record} - array['lti_user_id', 'is_correct', 'attempt_type', 'created_at'])::text
+            else {record} #>> '{{}}'
+        end
+    """
+    return f"({record} ->> 'lti_user_id' = {_LEARNER} or {_names(text)})"
+
+
+# The same of the texts of an attempt.
+_ATTEMPT_NAMES = " or ".join(
+    [
+        f"user_id = {_LEARNER}",
+        *map(_names, ("lis_result_sourcedid", "lis_outcome_service_url", "oauth_consumer_key")),
+    ]
+)
+_FIND_RECORDS = f"""
     create temporary table gone_records on commit drop as
-    select record_no, _dlt_load_id, record ->> 'lti_user_id' is not distinct from pg_temp.learner() as is_own
-    from raw.attempts where pg_temp.record_names(record);
+    select record_no, _dlt_load_id, record ->> 'lti_user_id' is not distinct from {_LEARNER} as is_own
+    from raw.attempts where {_record_names("record")};
     create unique index on gone_records (record_no);
     analyze gone_records
 """
 # An attempt goes as a whole, with every record of it, or what is left would count otherwise in a rebuild.
-_FIND_REST = """
+_FIND_REST = f"""
     insert into gone_records
-    select record_no, _dlt_load_id, coalesce(user_id = pg_temp.learner(), false) from staging.stg_grader__attempts
-    where pg_temp.attempt_names(
-        user_id, lis_result_sourcedid, lis_outcome_service_url, oauth_consumer_key
-    )
+    select record_no, _dlt_load_id, coalesce(user_id = {_LEARNER}, false) from staging.stg_grader__attempts
+    where {_ATTEMPT_NAMES}
     on conflict do nothing;
 
     create temporary table receipts on commit drop as
@@ -84,9 +86,7 @@ _FIND_REST = """
     select user_id, attempt_id, task_id, coalesce(course_key, '(no course)') as course_key, activity_date,
         first_record_no
     from marts.attempts
-    where pg_temp.attempt_names(
-        user_id, lis_result_sourcedid, lis_outcome_service_url, oauth_consumer_key
-    ) or (user_id, attempt_id) in (
+    where {_ATTEMPT_NAMES} or (user_id, attempt_id) in (
         select staged.user_id, staged.attempt_id
         from staging.stg_grader__attempts as staged inner join gone_records using (record_no)
     );
@@ -94,13 +94,13 @@ _FIND_REST = """
     create temporary table gone_rejected on commit drop as
     select rejected_record_id, record_no, rejection_reasons
     from marts.rejected_attempts
-    where pg_temp.record_names(record) or rejected_record_id in (
+    where {_record_names("record")} or rejected_record_id in (
         select staged.rejected_record_id
         from staging.stg_grader__attempts as staged inner join gone_records using (record_no)
     );
 
     insert into gone_records
-    select record_no, _dlt_load_id, user_id is not distinct from pg_temp.learner()
+    select record_no, _dlt_load_id, user_id is not distinct from {_LEARNER}
     from staging.stg_grader__attempts
     where (user_id, attempt_id) in (select user_id, attempt_id from gone_attempts)
         or rejected_record_id in (select rejected_record_id from gone_rejected)
@@ -193,9 +193,9 @@ _REMOVE = {
         delete from marts.rejected_attempts
         where rejected_record_id in (select rejected_record_id from gone_rejected)
     """,
-    "marts.learner_tasks": """
+    "marts.learner_tasks": f"""
         delete from marts.learner_tasks as pairs
-        where user_id = pg_temp.learner() or (
+        where user_id = {_LEARNER} or (
             (user_id, task_id) in (select user_id, task_id from gone_attempts)
             and not exists (
                 select from marts.attempts
@@ -203,9 +203,9 @@ _REMOVE = {
             )
         )
     """,
-    "staging.int_learner_course_days": """
+    "staging.int_learner_course_days": f"""
         delete from staging.int_learner_course_days as days
-        where user_id = pg_temp.learner() or (
+        where user_id = {_LEARNER} or (
             (user_id, course_key, activity_date) in (select user_id, course_key, activity_date from gone_attempts)
             and not exists (
                 select from marts.attempts
@@ -214,9 +214,9 @@ _REMOVE = {
             )
         )
     """,
-    "staging.int_learner_course_totals": """
+    "staging.int_learner_course_totals": f"""
         delete from staging.int_learner_course_totals as totals
-        where user_id = pg_temp.learner() or (
+        where user_id = {_LEARNER} or (
             (user_id, course_key) in (select user_id, course_key from gone_attempts)
             and not exists (
                 select from staging.int_learner_course_days as days
@@ -224,7 +224,7 @@ _REMOVE = {
             )
         )
     """,
-    "learners.learner_courses": "delete from learners.learner_courses where user_id = pg_temp.learner()",
+    "learners.learner_courses": f"delete from learners.learner_courses where user_id = {_LEARNER}",
 }
 # What other learners have left there is counted anew by the next build, which takes NULL for that.
 _COUNT_ANEW = {
@@ -279,13 +279,12 @@ class Erasure:
         self._there = [relation for relation in RELATIONS if exists(cursor, relation)]
         self._is_built = "marts.learner_tasks" in self._there and exists(cursor, "marts.load_receipts")
         self._tell_the_server(learner)
-        cursor.execute(_FUNCTIONS)
         cursor.execute(_FIND_RECORDS)
         cursor.execute(_FIND_REST if self._is_built else _NO_MARTS)
         cursor.execute("select count(*), count(*) filter (where is_own) from gone_records")
         [(records, own)] = cursor.fetchall()
         cursor.execute(
-            "select count(*), count(distinct user_id) filter (where user_id <> pg_temp.learner()) from gone_attempts"
+            f"select count(*), count(distinct user_id) filter (where user_id <> {_LEARNER}) from gone_attempts"
         )
         [(attempts, others)] = cursor.fetchall()
         cursor.execute("select count(*) from gone_rejected")
@@ -304,10 +303,6 @@ class Erasure:
         rows = "\t".join(map(_copied, (learner, max(re.findall("[A-Za-z0-9]+", learner) or [""], key=len))))
         cursor.execute("create temporary table the_learner (learner text, core text, pattern text) on commit drop")
         cursor.copy_expert("copy the_learner from stdin", io.StringIO(f"{rows}\t{_copied(pattern_of(learner))}\n"))
-        cursor.execute(
-            "select count(set_config('grader.' || name, value, true)) from the_learner cross join lateral"
-            " (values ('learner', learner), ('core', core), ('pattern', pattern)) as settings (name, value)"
-        )
 
     def _look_elsewhere(self) -> None:
         self._cursor.execute(_OTHER_TABLES, (list(RELATIONS),))
@@ -315,8 +310,8 @@ class Erasure:
             if not is_readable:
                 self.found.unreadable.append(schema)
                 continue
-            query = sql.SQL("select count(*) from {} as one where pg_temp.names(one::text)")
-            self._cursor.execute(query.format(sql.Identifier(schema, table)))
+            query = sql.SQL("select count(*) from {} as one where {}")
+            self._cursor.execute(query.format(sql.Identifier(schema, table), sql.SQL(_names("one::text"))))
             if rows := self._cursor.fetchall()[0][0]:
                 self.found.elsewhere[f"{schema}.{table}"] = rows
         self.found.unreadable = sorted({*self.found.unreadable})

@@ -35,6 +35,7 @@ POSTGRES = (
     *("POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER"),
     *("POSTGRES_PASSWORD", "POSTGRES_SSLMODE"),
 )
+DISTRIBUTED = "WAREHOUSE_DISTRIBUTED"
 GOOGLE = ("GOOGLE_CREDENTIALS_FILE", "GOOGLE_SPREADSHEET", "GOOGLE_SHEETS_API_URL")
 MAIL = (
     *("SMTP_HOST", "SMTP_PORT", "SMTP_SECURITY", "SMTP_USER", "SMTP_PASSWORD"),
@@ -44,7 +45,19 @@ LOGIN = ("SMTP_USER", "SMTP_PASSWORD")
 PLACES = ("LOG_DIR", "LOG_RETENTION_DAYS", "OUT_DIR", "STATE_DIR")
 REPORTS = ("REPORT_TIMEZONE", "REPORT_LANGUAGE", "ALERT_TO", "ATTACH_REPORT", "SHARE_LEARNERS", "MAIL")
 NIGHTS = ("RETRY_FOR", "PING_URL", "RETAIN_RAW_DAYS")
-NAMES = (*API, "START_DATE", "LOOKBACK_HOURS", *POSTGRES, *GOOGLE, *MAIL, *REPORTS, *NIGHTS, "VERBOSE", *PLACES)
+NAMES = (
+    *API,
+    "START_DATE",
+    "LOOKBACK_HOURS",
+    *POSTGRES,
+    DISTRIBUTED,
+    *GOOGLE,
+    *MAIL,
+    *REPORTS,
+    *NIGHTS,
+    "VERBOSE",
+    *PLACES,
+)
 
 # Taken as they are, white space included.
 SECRETS = ("API_CLIENT_KEY", "POSTGRES_PASSWORD", "SMTP_PASSWORD", "PING_URL")
@@ -293,10 +306,13 @@ class _Reader:
     def warehouse(self) -> Warehouse | None:
         port = self.read("POSTGRES_PORT", _whole_number, "5432", 1, LAST_PORT)
         sslmode = self.read("POSTGRES_SSLMODE", _one_of, "prefer", *SSL_MODES)
+        distributed = self.read(DISTRIBUTED, _switch, "0")
         if not self.is_complete(POSTGRES, "the embedded PostgreSQL"):
+            if distributed and "POSTGRES_HOST" not in self.values:
+                self.problems.append(f"{DISTRIBUTED}=1 needs POSTGRES_HOST and its companions: Citus's coordinator")
             return None
         host, dbname, user = (self.values[name] for name in ("POSTGRES_HOST", "POSTGRES_DB", "POSTGRES_USER"))
-        return Warehouse(host, port, dbname, user, self.values.get("POSTGRES_PASSWORD", ""), sslmode)
+        return Warehouse(host, port, dbname, user, self.values.get("POSTGRES_PASSWORD", ""), sslmode, distributed)
 
     def google(self) -> GoogleSettings | None:
         api_url = self.read("GOOGLE_SHEETS_API_URL", _http_url)

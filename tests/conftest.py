@@ -37,6 +37,7 @@ _SETTINGS = {
     "RETRY_FOR",
     "PING_URL",
     "RETAIN_RAW_DAYS",
+    "WAREHOUSE_DISTRIBUTED",
     "VERBOSE",
     "LOG_DIR",
     "LOG_RETENTION_DAYS",
@@ -86,7 +87,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, _nothing_configured: None) 
     TEST_POSTGRES_URL.
     """
     if url := os.environ.get("TEST_POSTGRES_URL"):
-        yield _from_url(url)
+        yield from_url(url)
         return
     state_dir: Path = tmp_path_factory.mktemp("server")
     try:
@@ -148,7 +149,7 @@ def _administer(server: Warehouse, statement: str) -> None:
         cursor.execute(statement)
 
 
-def _from_url(url: str) -> Warehouse:
+def from_url(url: str) -> Warehouse:
     """The server of a URL `postgresql://user:password@host:port/database`."""
     parts = urlsplit(url)
     return Warehouse(

@@ -9,7 +9,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-_CORE = {"as_of", "daily_metrics", "learner_tasks", "int_learner_course_days", "load_receipts"}
+_CORE = {
+    "as_of",
+    "daily_metrics",
+    "learner_tasks",
+    "int_learner_course_days",
+    "int_learner_course_totals",
+    "load_receipts",
+}
 
 
 def leave_out_analytics(project: Path) -> None:

@@ -45,16 +45,19 @@
 
 
 {#
-  Whether a row with a learner's day (of a relation named `activity`) is the learner's first of all
-  history.
+  The learners whose first attempt of all history is in a calendar day, week or month (`unit`; `column`
+  names its first day), from `first_day` on (a text).
 #}
-{% macro has_no_earlier_day(activity) -%}
-    not exists (
-        select 1
-        from {{ ref('int_learner_course_days').render() }} as earlier
-        where earlier.user_id = {{ activity }}.user_id
-            and earlier.activity_date < {{ activity }}.activity_date
-    )
+{% macro new_users(unit, column, first_day) -%}
+    select
+        {{ first_day_of(unit, 'first_day') }} as {{ column }},
+        count(*) as new_users
+
+    from (select min(first_day) as first_day from {{ ref('int_learner_course_totals') }} group by user_id) as learners
+
+    where first_day >= date '{{ first_day }}'
+
+    group by {{ first_day_of(unit, 'first_day') }}
 {%- endmacro %}
 
 

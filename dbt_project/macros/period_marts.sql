@@ -65,15 +65,7 @@ counts as (
 
 new_users as (
 
-    select
-        {{ first_day_of(unit, 'first_day') }} as {{ column }},
-        count(*) as new_users
-
-    from (select min(first_day) as first_day from {{ ref('int_learner_course_totals') }} group by user_id) as learners
-
-    where first_day >= date '{{ first_day }}'
-
-    group by {{ first_day_of(unit, 'first_day') }}
+    {{ new_users(unit, column, first_day) }}
 
 ),
 

@@ -48,7 +48,10 @@
 
 {# The incremental strategy `publish`. #}
 {% macro get_incremental_publish_sql(arguments) -%}
-    {{ return(get_incremental_replace_sql(arguments) if flags.FULL_REFRESH else get_incremental_merge_sql(arguments)) }}
+    {%- if flags.FULL_REFRESH -%}
+        {{ return(get_incremental_replace_sql(arguments)) }}
+    {%- endif -%}
+    {{ return(get_incremental_merge_sql(dict(arguments, temp_relation=new_rows_of(arguments)))) }}
 {%- endmacro %}
 
 
@@ -57,31 +60,36 @@
   twice, and its twin on the published table makes `on conflict` skip the rows that stayed.
 #}
 {% macro get_incremental_replace_sql(arguments) -%}
-    {%- set published, new = arguments['target_relation'], arguments['temp_relation'] -%}
+    {%- set published, new = arguments['target_relation'], new_rows_of(arguments) -%}
     {%- set columns = arguments['dest_columns'] | map(attribute='quoted') | list -%}
     {%- set new_columns = 'new.' ~ columns | join(', new.') -%}
     {%- set published_columns = 'published.' ~ columns | join(', published.') -%}
     {%- set key = arguments['unique_key'] or [] -%}
     {%- set key = [key] if key is string else key -%}
-    {%- if key %}
-    create unique index on {{ new }} ({{ key | join(', ') }});
-    analyze {{ new }};
-    {%- endif %}
-    delete from {{ published }} as published
-    {%- if key %}
-    where not exists (
-        select 1
-        from {{ new }} as new
-        where (new.{{ key | join(', new.') }}) = (published.{{ key | join(', published.') }})
-            and ({{ new_columns }}) is not distinct from ({{ published_columns }})
-    )
-    {%- endif %};
-    insert into {{ published }} ({{ columns | join(', ') }})
-    select {{ columns | join(', ') }}
-    from {{ new }}
-    {%- if key %}
-    on conflict ({{ key | join(', ') }}) do nothing
-    {%- endif %}
+    {%- set delete -%}
+        delete from {{ published }} as published
+        {%- if key %}
+        where not exists (
+            select 1
+            from {{ new }} as new
+            where (new.{{ key | join(', new.') }}) = (published.{{ key | join(', published.') }})
+                and ({{ new_columns }}) is not distinct from ({{ published_columns }})
+        )
+        {%- endif %}
+    {%- endset -%}
+    {%- set insert -%}
+        insert into {{ published }} ({{ columns | join(', ') }})
+        select {{ columns | join(', ') }}
+        from {{ new }}
+        {%- if key %}
+        on conflict ({{ key | join(', ') }}) do nothing
+        {%- endif %}
+    {%- endset -%}
+    {%- if not key -%}
+        {{ return(one_by_one([delete, insert])) }}
+    {%- endif -%}
+    {%- set index = 'create unique index on ' ~ new ~ ' (' ~ key | join(', ') ~ ')' -%}
+    {{ return(one_by_one([index, 'analyze ' ~ new, delete, insert])) }}
 {%- endmacro %}
 
 

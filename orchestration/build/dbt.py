@@ -69,6 +69,7 @@ def dbt_environment(warehouse: Warehouse, zone: ZoneInfo) -> dict[str, str]:
         "GRADER_DBT_SCHEMA": os.environ.get("GRADER_DBT_SCHEMA") or f"dev_{analyst}",
         "DBT_ENV_SECRET_GRADER_PASSWORD": warehouse.password,
         "REPORT_TIMEZONE": zone.key,
+        "WAREHOUSE_DISTRIBUTED": "1" if warehouse.distributed else "0",
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DO_NOT_TRACK": "1",
     }
@@ -78,10 +79,12 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
     """Why the marts in the schema `marts` have to be rebuilt from raw, if they have to.
 
     Their receipts say with which rules and days of which zone they were built, the seed beside them
-    whom they leave out; without receipts it is NO_RECEIPTS. Raises WarehouseError.
+    whom they leave out, the staging schema whether it was on one machine or several; without receipts it
+    is NO_RECEIPTS. Raises WarehouseError.
     """
     rules = rules_version()
-    learners = marts.removesuffix("marts") + "learners"
+    prefix = marts.removesuffix("marts")
+    learners, staged = f"{prefix}learners", f"{prefix}staging.stg_grader__attempts"
     with warehouse.session() as cursor:
         if not exists(cursor, f"{marts}.load_receipts"):
             return NO_RECEIPTS
@@ -93,6 +96,12 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
             ).format(sql.Identifier(marts))
         )
         published = cursor.fetchall()
+        cursor.execute(
+            "select exists (select from pg_catalog.pg_attribute where attrelid = there and attname = 'shard_key')"
+            " from to_regclass(%s) as there where there is not null",
+            (staged,),
+        )
+        is_staged_in_shards = cursor.fetchall()
         excluded: set[str] = set()
         if exists(cursor, f"{learners}.excluded_learners"):
             cursor.execute(sql.SQL("select user_id from {}.excluded_learners").format(sql.Identifier(learners)))
@@ -101,6 +110,8 @@ def rebuild_reason(warehouse: Warehouse, marts: str, zone: ZoneInfo) -> str | No
         return f"the rules are version {rules} now"
     if any(name != zone.key for _, name in published):
         return f"days are those of {zone.key} now"
+    if is_staged_in_shards and is_staged_in_shards != [(warehouse.distributed,)]:
+        return f"the warehouse is on {'several machines' if warehouse.distributed else 'one machine'} now"
     if excluded != excluded_learners():
         return "the seed excluded_learners is another now"
     return None

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from email.message import EmailMessage
 
 from ingestion.api import GraderApi, Patience
+from ingestion.citus import cluster
 from ingestion.endpoint import Api
 from ingestion.errors import IngestionError
 from ingestion.warehouse import OLDEST_POSTGRES, Warehouse
@@ -127,4 +128,9 @@ def probe_warehouse(warehouse: Warehouse) -> str:
         raise StageError(f"{warehouse.label} is PostgreSQL {major}; {OLDEST_POSTGRES} or newer is needed.")
     if encoding != "UTF8":
         raise StageError(f"{warehouse.label} has the encoding {encoding}; create the database with UTF8.")
-    return f"{warehouse.label}: PostgreSQL {major}, {'TLS' if tls else 'no TLS'}"
+    said = f"{warehouse.label}: PostgreSQL {major}, {'TLS' if tls else 'no TLS'}"
+    if warehouse.distributed:
+        with warehouse.session() as cursor:
+            citus, workers = cluster(cursor)
+        said += f", {citus} with {counted(workers, 'worker')}"
+    return said

@@ -36,6 +36,8 @@ _DROP_EVERY_SCHEMA = """
     do $$ declare name text; begin
         for name in select nspname from pg_namespace
             where nspname not in ('public', 'information_schema') and nspname not like 'pg\\_%'
+                -- nor those of extensions
+                and not exists (select from pg_depend where objid = pg_namespace.oid and deptype = 'e')
         loop execute format('drop schema %I cascade', name); end loop;
     end $$
 """

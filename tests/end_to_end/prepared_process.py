@@ -47,8 +47,10 @@ POLL_SECONDS = 0.005
 
 def parse_project() -> None:
     """Parse the project and read it again, as a command does after the first; dbt compiles its own code meanwhile."""
-    host, port, *others = (os.environ[f"POSTGRES_{name}"] for name in ("HOST", "PORT", "DB", "USER", "PASSWORD"))
-    warehouse = Warehouse(host, int(port), *others)
+    host, port, dbname, user, password = (
+        os.environ[f"POSTGRES_{name}"] for name in ("HOST", "PORT", "DB", "USER", "PASSWORD")
+    )
+    warehouse = Warehouse(host, int(port), dbname, user, password)
     # As a command does, for what it writes.
     os.umask(0o077)
     for _ in range(2):

@@ -4,7 +4,16 @@
   the computing.
 #}
 {% macro fence() -%}
-    limit all
+    {{ 'limit all' if not is_distributed() }}
+{%- endmacro %}
+
+
+{#
+  The same for a cluster, which would gather a CTE with a limit: the last column of its select list, of
+  a number of its own. A function that returns rows is computed where it stands.
+#}
+{% macro fence_column(number) -%}
+    {{ ", unnest('{1}'::int[]) as fence_" ~ number if is_distributed() }}
 {%- endmacro %}
 
 

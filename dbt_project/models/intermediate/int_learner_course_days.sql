@@ -1,7 +1,8 @@
 {#- Indexes: the key, by learner first; the learners of a day; what changed last. -#}
 {{ config(
-    incremental_strategy='merge',
+    incremental_strategy='publish',
     unique_key=['user_id', 'course_key', 'activity_date'],
+    meta={'distributed_by': 'user_id'},
     indexes=[
         {'columns': ['user_id', 'course_key', 'activity_date'], 'unique': true},
         {'columns': ['activity_date']},

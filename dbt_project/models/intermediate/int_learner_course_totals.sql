@@ -1,7 +1,7 @@
 {#- Indexes: the key; what changed last. -#}
 {{ config(
-    incremental_strategy='merge',
-    unique_key=['user_id', 'course_key'],
+    incremental_strategy='publish', unique_key=['user_id', 'course_key'],
+    meta={'distributed_by': 'user_id'},
     indexes=[
         {'columns': ['user_id', 'course_key'], 'unique': true},
         {'columns': ['record_no']},

@@ -1,7 +1,7 @@
 {{ config(materialized='ephemeral') }}
 
 -- in a fixed order, because the last digits of a correlation depend on it
-with totals as (
+with totals as {{ gathered() }} (
 
     select * from {{ ref('int_learner_course_totals') }}
 

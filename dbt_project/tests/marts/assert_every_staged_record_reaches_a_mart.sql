@@ -23,7 +23,7 @@ select
 from staged
 
 left join attempts
-    on staged.user_id = attempts.user_id
+    on staged.{{ learner_key() }} = attempts.user_id
     and staged.attempt_id = attempts.attempt_id
 
 left join rejected_attempts on staged.rejected_record_id = rejected_attempts.rejected_record_id

@@ -16,7 +16,6 @@ activity as (
 
     select
         *,
-        lag(activity_date) over (partition by user_id order by activity_date) as previous_date,
         lead(activity_date) over (partition by user_id order by activity_date) as next_date
 
     from ({{ learner_days("date '" ~ first_day ~ "' - 29") }}) as learner_days
@@ -34,15 +33,18 @@ counts as (
     select
         calendar.activity_date,
         {{ set_counts() }},
-        count(activity.user_id) filter (
-            where activity.previous_date is null and {{ has_no_earlier_day('activity') }}
-        ) as new_users,
         max(activity.record_no) as record_no
 
     from calendar
     left join activity on calendar.activity_date = activity.activity_date
 
     group by calendar.activity_date
+
+),
+
+new_users as (
+
+    {{ new_users('day', 'activity_date', first_day) }}
 
 ),
 
@@ -69,7 +71,7 @@ select
     counts.activity_date,
     {{ set_metrics('counts') }},
     first_correct.avg_attempts_to_first_correct,
-    counts.new_users,
+    coalesce(new_users.new_users, 0) as new_users,
     rolling.unique_users_7d::bigint as unique_users_7d,
     rolling.unique_users_30d::bigint as unique_users_30d,
     counts.graded_submits,
@@ -77,4 +79,5 @@ select
 
 from counts
 inner join rolling on counts.activity_date = rolling.activity_date
+left join new_users on counts.activity_date = new_users.activity_date
 left join first_correct on counts.activity_date = first_correct.activity_date

@@ -5,6 +5,7 @@
 {{ config(
     incremental_strategy='publish',
     unique_key=['user_id', 'attempt_id'],
+    meta={'distributed_by': 'user_id'},
     indexes=[
         {'columns': ['attempt_id', 'user_id'], 'unique': true},
         {'columns': ['user_id', 'task_id', 'created_at']},
@@ -43,14 +44,14 @@ arrived as not materialized (
 newest as (
 
     select
-        user_id,
+        {{ learner_key() }},
         attempt_id,
         min(record_no) as first_record_no,
         max(record_no) as record_no
 
     from arrived
 
-    group by user_id, attempt_id
+    group by {{ learner_key() }}, attempt_id
 
 ),
 
@@ -63,7 +64,7 @@ corrected as (
     from arrived
 
     inner join newest
-        on arrived.user_id = newest.user_id
+        on arrived.{{ learner_key() }} = newest.{{ learner_key() }}
         and arrived.record_no = newest.record_no
 
 ),
@@ -93,7 +94,7 @@ final as (
     {% if adds_to_itself() %}
 
     left join {{ this }} as known
-        on corrected.user_id = known.user_id
+        on corrected.{{ learner_key() }} = known.user_id
         and corrected.attempt_id = known.attempt_id
 
     -- one that came again as it is known is nothing new to the models that read this one

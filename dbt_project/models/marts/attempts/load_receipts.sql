@@ -60,7 +60,7 @@ records as (
     from staged
 
     left join attempts
-        on staged.user_id = attempts.user_id
+        on staged.{{ learner_key() }} = attempts.user_id
         and staged.attempt_id = attempts.attempt_id
         and staged.record_no = attempts.first_record_no
 

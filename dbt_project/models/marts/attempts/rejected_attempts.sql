@@ -14,7 +14,7 @@ with staged as (
 
 ),
 
-arrived as (
+arrived as {{ gathered() }} (
 
     select
         rejected_record_id,

@@ -2,6 +2,7 @@
 {{ config(
     schema='learners',
     unique_key=['user_id', 'course_key'],
+    meta={'distributed_by': 'user_id'},
     indexes=[
         {'columns': ['user_id', 'course_key'], 'unique': true},
         {'columns': ['course_key']},

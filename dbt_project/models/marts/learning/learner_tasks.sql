@@ -5,6 +5,7 @@
 {{ config(
     incremental_strategy='publish',
     unique_key=['user_id', 'task_id'],
+    meta={'distributed_by': 'user_id'},
     indexes=[
         {'columns': ['user_id', 'task_id'], 'unique': true},
         {'columns': ['first_correct_date', 'attempts_to_first_correct']},

@@ -1,8 +1,9 @@
 {#- Indexes: the key, which is the order of arrival; the records of a load. -#}
 {{ config(
     incremental_strategy='append',
+    meta={'distributed_by': 'shard_key'},
     indexes=[
-        {'columns': ['record_no'], 'unique': true},
+        {'columns': staged_key(['record_no']), 'unique': true},
         {'columns': ['_dlt_load_id']},
     ],
 ) }}
@@ -28,7 +29,7 @@ texts as (
         {{ json_text('record', 'attempt_type') }} as attempt_type,
         {{ json_text('record', 'created_at') }} as created_at_text,
         string_to_array(record ->> 'passback_params', '''') as params_parts,
-        translate(record ->> 'created_at', '0123456789', '0000000000') as created_at_shape
+        translate(record ->> 'created_at', '0123456789', '0000000000') as created_at_shape {{ fence_column(1) }}
 
     from attempts
 
@@ -44,7 +45,7 @@ parsed as (
         *,
         {{ parse_passback_params("record -> 'passback_params'", 'params_text', 'params_parts') }} as params,
         {{ parse_verdict("record -> 'is_correct'") }} as verdict,
-        {{ parse_created_at('created_at_text', 'created_at_shape') }} as created_at
+        {{ parse_created_at('created_at_text', 'created_at_shape') }} as created_at {{ fence_column(2) }}
 
     from texts
     {{ fence() }}
@@ -61,7 +62,7 @@ fields as (
         params[3] as sourcedid,
         substr(params[1], 3, 1) as url_kind,
         params[4] as url,
-        {{ function_name('split_sourcedid') }}(params[3]) as course_and_block
+        {{ function_name('split_sourcedid') }}(params[3]) as course_and_block {{ fence_column(3) }}
 
     from parsed
     {{ fence() }}
@@ -75,7 +76,7 @@ judged as (
         case
             when jsonb_typeof(record) <> 'object' then array['not_an_object']
             else array_remove(array[{{ reasons_that_apply() }}], null)
-        end as rejection_reasons
+        end as rejection_reasons {{ fence_column(4) }}
 
     from fields
     {{ fence() }}
@@ -106,6 +107,9 @@ final as (
         {{ unless_rejected('lis_result_sourcedid_invalid', 'course_and_block[2]') }} as block_id,
         fetched_at,
         case when rejection_reasons <> '{}' then record end as rejected_record,
+        {% if is_distributed() %}
+        coalesce(user_id, record_no::text) as shard_key,
+        {% endif %}
         _dlt_load_id
 
     from judged
