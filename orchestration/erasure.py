@@ -328,7 +328,6 @@ class Erasure:
         for relation, statement in _COUNT_ANEW.items():
             if relation in self._there and self._is_built:
                 cursor.execute(statement)
-        ops.prepare(cursor)
         cursor.execute(
             "insert into ops.erasures (account, host, records, attempts, rejected) values (%s, %s, %s, %s, %s)",
             (ops.account(), socket.gethostname(), self.found.records, self.found.attempts, self.found.rejected),
@@ -345,6 +344,8 @@ def erasing(warehouse: Warehouse, learner: str) -> Iterator[Erasure]:
     with warehouse.session("grader-elt forget") as cursor:
         # Somebody may take their time to confirm it.
         cursor.execute("set idle_in_transaction_session_timeout = 0")
+        # First, because Citus makes no schema once it has worked in shards.
+        ops.prepare(cursor)
         yield Erasure(cursor, learner)
 
 
