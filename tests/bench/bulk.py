@@ -26,6 +26,7 @@ _JOBS = {
 }
 _NOTHING = "_nothing"
 _GOALS = {"copy": ("COPY", 0.6), "dlt": ("dlt with its defaults", 5.0), "insert": ("execute_values", 1.3)}
+_JOB = 2.0
 # The records that the goals are meant for.
 _LARGE = 1_000_000
 # What the script computes, too.
@@ -78,7 +79,16 @@ def _section(found: Mapping[str, Cost], records: int) -> Section:
     return Section(
         "Bulk: beside its peers",
         [text, table(["what", *COST_HEAD, "records/s", "ratio"], rows)],
-        [_goal(found, name, words, least, records) for name, (words, least) in _GOALS.items()],
+        [
+            *(_goal(found, name, words, least, records) for name, (words, least) in _GOALS.items()),
+            Goal(
+                f"the whole job of {records:,}, beside a script with pandas",
+                f"≥ {_JOB:g} × as fast",
+                f"{found['script'].seconds / found['run'].seconds:.2f} ×",
+                found["script"].seconds / found["run"].seconds >= _JOB,
+                records >= _LARGE,
+            ),
+        ],
     )
 
 

@@ -1,13 +1,13 @@
 {#-
-  Indexes: the key; what was solved on a day, without the table; what may have begun before we looked;
-  what changed last.
+  Indexes: the key; the learners of a task; what was solved on a day, without the table; what may have
+  begun before we looked; what changed last.
 -#}
 {{ config(
     incremental_strategy='publish',
-    unique_key=['user_id', 'task_id'],
-    meta={'distributed_by': 'user_id'},
+    unique_key=['user_id', 'task_id'], meta={'distributed_by': 'user_id'},
     indexes=[
         {'columns': ['user_id', 'task_id'], 'unique': true},
+        {'columns': ['task_id']},
         {'columns': ['first_correct_date', 'attempts_to_first_correct']},
         {'columns': ['is_left_censored', 'first_attempt_at']},
         {'columns': ['record_no']},
