@@ -243,6 +243,15 @@ def test_a_half_filled_group_names_what_is_missing(
     assert named_in(problems({name: whole[name] for name in given}, env_file)) == missing
 
 
+def test_a_cluster_needs_its_coordinator(env_file: Path) -> None:
+    assert "needs POSTGRES_HOST" in problems({"WAREHOUSE_DISTRIBUTED": "1"}, env_file)
+    assert read({"WAREHOUSE_DISTRIBUTED": "0"}, env_file).warehouse is None
+    for value, distributed in (("1", True), ("0", False)):
+        warehouse = read({**POSTGRES, "WAREHOUSE_DISTRIBUTED": value}, env_file).warehouse
+        assert warehouse is not None
+        assert warehouse.distributed is distributed
+
+
 def test_a_group_is_put_together_from_both_places(env_file: Path) -> None:
     env_file.write_text("".join(f"{name}={API[name]}\n" for name in ("API_CLIENT", "API_CLIENT_KEY")))
     assert "API_URL" in problems({}, env_file).split("is missing")[0]

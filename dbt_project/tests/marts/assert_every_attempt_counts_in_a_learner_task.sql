@@ -1,6 +1,17 @@
-with attempts as (
+-- pairs first, or PostgreSQL would look up each attempt of a rebuild by an index
+with pairs as (
 
-    select * from {{ ref('attempts') }}
+    select
+        user_id,
+        task_id,
+        count(*) as attempts
+
+    from {{ ref('attempts') }}
+
+    where {{ unpublished('record_no') }}
+        and not is_excluded
+
+    group by user_id, task_id
 
 ),
 
@@ -11,16 +22,14 @@ learner_tasks as (
 )
 
 select
-    attempts.user_id,
-    attempts.task_id,
-    attempts.attempt_id
+    pairs.user_id,
+    pairs.task_id,
+    pairs.attempts
 
-from attempts
+from pairs
 
 left join learner_tasks
-    on attempts.user_id = learner_tasks.user_id
-    and attempts.task_id = learner_tasks.task_id
+    on pairs.user_id = learner_tasks.user_id
+    and pairs.task_id = learner_tasks.task_id
 
-where {{ unpublished('attempts.record_no') }}
-    and not attempts.is_excluded
-    and learner_tasks.user_id is null
+where learner_tasks.user_id is null

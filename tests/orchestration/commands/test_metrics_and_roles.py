@@ -130,6 +130,10 @@ def test_roles_are_printed_for_this_database(warehouse: Warehouse, capsys: pytes
     shown = capsys.readouterr().out
     assert f'grant connect on database "{warehouse.dbname}" to grader_loader' in shown
     assert warehouse.query("select count(*) from pg_namespace where nspname = 'marts'") == [(0,)]
+    assert " login;" not in shown
+    # Citus's coordinator connects to the workers as them.
+    assert roles(replace(warehouse, distributed=True), apply=False) == 0
+    assert capsys.readouterr().out.count(" login;") == 4
 
 
 def test_roles_that_cannot_be_set_up(warehouse: Warehouse) -> None:

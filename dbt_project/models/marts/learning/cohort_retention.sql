@@ -11,7 +11,7 @@ with as_of as (
 
 ),
 
-learner_course_days as (
+learner_course_days as not materialized (
 
     select * from {{ ref('int_learner_course_days') }}
 
@@ -72,21 +72,23 @@ weeks as (
 active as (
 
     select
-        weeks.cohort_week,
-        weeks.weeks_since,
+        {{ first_day_of('week', 'learners.first_day') }} as cohort_week,
+        (learner_course_days.activity_date - learners.first_day) / 7 as weeks_since,
         count(distinct learner_course_days.user_id) as active_learners
 
-    from weeks
+    from learner_course_days
 
-    inner join learners on weeks.cohort_week = {{ first_day_of('week', 'learners.first_day') }}
+    inner join learners on learner_course_days.user_id = learners.user_id
 
-    inner join learner_course_days
-        on learners.user_id = learner_course_days.user_id
-        and weeks.weeks_since = (learner_course_days.activity_date - learners.first_day) / 7
+    -- the days of the weeks to count
+    where learner_course_days.activity_date >= (
+        select min(weeks.cohort_week + 7 * weeks.weeks_since) from weeks
+        where weeks.known_learners is null
+    )
 
-    where weeks.known_learners is null
-
-    group by weeks.cohort_week, weeks.weeks_since
+    group by
+        {{ first_day_of('week', 'learners.first_day') }},
+        (learner_course_days.activity_date - learners.first_day) / 7
 
 )
 
