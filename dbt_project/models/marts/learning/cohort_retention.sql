@@ -81,10 +81,11 @@ active as (
     inner join learners on learner_course_days.user_id = learners.user_id
 
     -- the days of the weeks to count
-    where learner_course_days.activity_date >= (
-        select min(weeks.cohort_week + 7 * weeks.weeks_since) from weeks
-        where weeks.known_learners is null
-    )
+    where
+        learner_course_days.activity_date >= (
+            select min(weeks.cohort_week + 7 * weeks.weeks_since) from weeks
+            where weeks.known_learners is null
+        )
 
     group by
         {{ first_day_of('week', 'learners.first_day') }},
