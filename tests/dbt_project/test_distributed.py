@@ -21,21 +21,15 @@ from orchestration.build import dbt as build_dbt
 from orchestration.build.one_transaction import Cursor
 from orchestration.erasure import erasing
 from tests.conftest import from_url, temporary_database
+from tests.dbt_project import test_analytics as analytics
+from tests.dbt_project import test_sequences as sequences
 from tests.dbt_project.cluster import SHARDS, stand_in
 from tests.dbt_project.compare import assert_as_contracted
 from tests.dbt_project.conftest import FULL_PROJECT
 from tests.dbt_project.grader import Grader
 from tests.dbt_project.oracle import Oracle
 from tests.dbt_project.shards import problems
-from tests.dbt_project.test_analytics import (  # noqa: F401 - collected here as well, on the warehouse of this module
-    test_a_school_equals_the_oracle_and_a_full_refresh,
-    test_nights_equal_the_oracle_one_by_one,
-)
-from tests.dbt_project.test_sequences import (  # noqa: F401
-    test_a_build_with_nothing_new_changes_nothing,
-    test_loads_one_by_one_equal_the_oracle_and_a_full_refresh,
-    test_nothing_at_all_gives_empty_marts,
-)
+from tests.dbt_project.strategies import EFFORT
 from tests.dbt_project.warehouse import Models
 
 CLUSTER = os.environ.get("TEST_CITUS_URL", "")
@@ -71,6 +65,25 @@ def models(distributed: Models, monkeypatch: pytest.MonkeyPatch) -> Models:
     monkeypatch.setattr(build_dbt, "PROJECT", FULL_PROJECT)
     distributed.reset()
     return distributed
+
+
+@pytest.mark.parametrize("seed", range(EFFORT))
+def test_loads_one_by_one_equal_the_oracle_and_a_full_refresh(models: Models, seed: int) -> None:
+    sequences.test_loads_one_by_one_equal_the_oracle_and_a_full_refresh(models, seed)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", range(EFFORT))
+def test_a_school_equals_the_oracle_and_a_full_refresh(models: Models, seed: int) -> None:
+    analytics.test_a_school_equals_the_oracle_and_a_full_refresh(models, seed)
+
+
+def test_a_build_with_nothing_new_changes_nothing(models: Models) -> None:
+    sequences.test_a_build_with_nothing_new_changes_nothing(models)
+
+
+def test_nothing_at_all_gives_empty_marts(models: Models) -> None:
+    sequences.test_nothing_at_all_gives_empty_marts(models)
 
 
 def _shards(models: Models) -> dict[str, str]:
