@@ -275,6 +275,8 @@ class Erasure:
 
     def __init__(self, cursor: Cursor, learner: str) -> None:
         self._cursor = cursor
+        # First, because Citus makes no schema once it has worked in shards.
+        ops.prepare(cursor)
         # Something earlier versions have not made, or nothing was built yet.
         self._there = [relation for relation in RELATIONS if exists(cursor, relation)]
         self._is_built = "marts.learner_tasks" in self._there and exists(cursor, "marts.load_receipts")
@@ -344,8 +346,6 @@ def erasing(warehouse: Warehouse, learner: str) -> Iterator[Erasure]:
     with warehouse.session("grader-elt forget") as cursor:
         # Somebody may take their time to confirm it.
         cursor.execute("set idle_in_transaction_session_timeout = 0")
-        # First, because Citus makes no schema once it has worked in shards.
-        ops.prepare(cursor)
         yield Erasure(cursor, learner)
 
 

@@ -81,6 +81,13 @@ def _copy_data(home: Home, account: Account, old: Installation, new: Installatio
             f"pg_upgrade ended with {answer.returncode}. The data of PostgreSQL {old.major} stays as it is. What to "
             "do: see its output; a backup (`make backup`) can be put into an empty database instead "
             "(docs/upgrading.md).",
-            answer.stdout,
+            answer.stdout + _errors(copy),
         )
     _log.info("Upgraded the embedded database from PostgreSQL %s to %s", old.major, new.major)
+
+
+def _errors(copy: Path) -> str:
+    """What pg_upgrade's own logs say of its failure; its output only names them, by paths that are gone."""
+    logs = sorted(copy.glob("pg_upgrade_output.d/*/log/*.log"))
+    lines = [line for log in logs for line in log.read_text("utf-8", errors="replace").splitlines()]
+    return "".join(f"\n{line}" for line in lines if "error:" in line.lower() or "fatal:" in line.lower())
