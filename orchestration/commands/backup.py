@@ -98,6 +98,7 @@ def upgrade(settings: Settings) -> int:
         raise SettingsError(
             f"POSTGRES_HOST is set: {settings.warehouse.label} is a server of yours, upgrade it as its manual says."
         )
+    # The server is stopped meanwhile, and with it every session: the lock only tells whether somebody is at work.
     with PipelineLock(wiring.open_warehouse(settings), "db-upgrade"):
         logger.info("db-upgrade: nothing else is at work")
     started = time.monotonic()

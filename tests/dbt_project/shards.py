@@ -66,14 +66,14 @@ class Reading:
             self.problems.append(f"distinct on other columns than the key: {_short(select)}")
         if group and not any(_name(part) in names for part in group.expressions):
             return None
-        if not group and any(True for _ in _own(select, exp.AggFunc) if not _.find_ancestor(exp.Window)):
+        if not group and any(not counted.find_ancestor(exp.Window) for counted in _own(select, exp.AggFunc)):
             return None
         return _returned(select, names)
 
     def _nested(self, select: exp.Select, known: Keys, sharded: Mapping[str, str]) -> None:
         """Subqueries in expressions: `exists` is a join; the result of another is sent to the shards."""
         for nested in _own(select, exp.Query):
-            if nested.find_ancestor(exp.From, exp.Join, exp.Lateral) is not None and _is_source(nested, select):
+            if _is_source(nested, select):
                 continue
             inner: Any = nested.this if isinstance(nested, exp.Subquery) else nested
             if not isinstance(inner, exp.Select):

@@ -104,7 +104,7 @@ def _loaded(models: Models, seed: int, loads: int = 3) -> Oracle:
     return oracle
 
 
-def test_a_warehouse_that_holds_data_is_distributed_by_the_next_run(models: Models, server: Warehouse) -> None:
+def test_a_warehouse_that_holds_data_is_distributed_by_the_next_run(models: Models) -> None:
     models.execute("drop schema raw cascade")
     there = models.warehouse
     try:
