@@ -70,6 +70,22 @@
 {%- endmacro %}
 
 
+{#
+  Rows of `learners` (a CTE with the columns of learner_counts, by user_id and `column`), and one
+  without a learner for each row of the CTE `calendar`, so that days without an attempt count, too.
+  A left join would sort all rows by day.
+#}
+{% macro with_every_day(learners, column='activity_date') -%}
+    select user_id, {{ column }}, attempts, runs, submits, graded_submits, correct_submits, record_no
+    from {{ learners }}
+
+    union all
+
+    select null, {{ column }}, 0, 0, 0, 0, 0, null
+    from calendar
+{%- endmacro %}
+
+
 {# The instant at which a calendar day begins in the report zone. #}
 {% macro day_begins(day) -%}
     ({{ day }}::timestamp at time zone '{{ report_timezone() }}')

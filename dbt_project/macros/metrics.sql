@@ -5,32 +5,14 @@
 
 {#
   Step one: what one learner did in the set; from rows of the mart `attempts`, grouped by learner.
+  Rows that are summed again are better integers: sums of bigint are numeric inside, and twice as slow.
 #}
-{% macro learner_counts() -%}
-    count(*) as attempts,
-    count(*) filter (where attempt_type = 'run') as runs,
-    count(*) filter (where attempt_type = 'submit') as submits,
-    count(*) filter (where attempt_type = 'submit' and is_correct is not null) as graded_submits,
-    count(*) filter (where attempt_type = 'submit' and is_correct) as correct_submits
-{%- endmacro %}
-
-
-{#
-  Step one for days: a row for each learner and day since `first_day` (an SQL date), whatever the
-  course.
-#}
-{% macro learner_days(first_day) -%}
-    select
-        user_id,
-        activity_date,
-        {{ sums_of_counts() }},
-        max(record_no) as record_no
-
-    from {{ ref('int_learner_course_days') }}
-
-    where activity_date >= {{ first_day }}
-
-    group by user_id, activity_date
+{% macro learner_counts(type='bigint') -%}
+    count(*)::{{ type }} as attempts,
+    (count(*) filter (where attempt_type = 'run'))::{{ type }} as runs,
+    (count(*) filter (where attempt_type = 'submit'))::{{ type }} as submits,
+    (count(*) filter (where attempt_type = 'submit' and is_correct is not null))::{{ type }} as graded_submits,
+    (count(*) filter (where attempt_type = 'submit' and is_correct))::{{ type }} as correct_submits
 {%- endmacro %}
 
 
@@ -87,22 +69,22 @@
 
 {#
   For each day of the CTE `calendar`, the distinct learners of the 7 and 30 days that end with it.
-  `activity` names a CTE with a row for each learner and day: activity_date, and next_date, that
-  learner's next one. A learner joins on each active day and leaves 7 (or 30) days later, or when
-  the next active day takes over; the running sum of both is the count.
+  `next_days` names a CTE: of the learners active on activity_date, how many were active next on
+  next_date (NULL: never again). A learner joins on each active day and leaves 7 (or 30) days later,
+  or when the next active day takes over; the running sum of both is the count.
 #}
-{% macro rolling_uniques(activity) -%}
+{% macro rolling_uniques(next_days) -%}
     select
         activity_date,
         sum(sum(change_7d)) over (order by activity_date) as unique_users_7d,
         sum(sum(change_30d)) over (order by activity_date) as unique_users_30d
 
     from (
-        select activity_date, 1 as change_7d, 1 as change_30d from {{ activity }}
+        select activity_date, learners as change_7d, learners as change_30d from {{ next_days }}
         union all
-        select least(activity_date + 7, next_date), -1, 0 from {{ activity }}
+        select least(activity_date + 7, next_date), -learners, 0 from {{ next_days }}
         union all
-        select least(activity_date + 30, next_date), 0, -1 from {{ activity }}
+        select least(activity_date + 30, next_date), 0, -learners from {{ next_days }}
         union all
         select activity_date, 0, 0 from calendar
     ) as changes

@@ -51,15 +51,13 @@ calendar as (
 counts as (
 
     select
-        calendar.{{ column }},
+        {{ column }},
         {{ set_counts() }},
-        max(activity.record_no) as record_no
+        max(record_no) as record_no
 
-    from calendar
+    from ({{ with_every_day('activity', column) }}) as every_{{ unit }}
 
-    left join activity on calendar.{{ column }} = activity.{{ column }}
-
-    group by calendar.{{ column }}
+    group by {{ column }}
 
 ),
 
@@ -107,6 +105,12 @@ left join first_correct on counts.{{ column }} = first_correct.{{ column }}
 {% macro course_metrics(unit, column) -%}
 {%- set first_day = first_changed_day(ref('int_learner_course_days'), column, unit) -%}
 with activity as (
+    {% if unit == 'day' %}
+
+    select * from {{ ref('int_learner_course_days') }}
+
+    where activity_date >= date '{{ first_day }}'
+    {% else %}
 
     select
         course_key,
@@ -120,6 +124,7 @@ with activity as (
     where activity_date >= date '{{ first_day }}'
 
     group by course_key, user_id, {{ first_day_of(unit, 'activity_date') }}
+    {% endif %}
 
 ),
 

@@ -47,7 +47,7 @@ final as (
         attempts.user_id,
         {{ course('attempts.course_key') }} as course_key,
         attempts.activity_date,
-        {{ learner_counts() }},
+        {{ learner_counts('integer') }},
         max(attempts.record_no) as record_no
 
     from attempts

@@ -19,8 +19,8 @@ learner_tasks as (
 
 ),
 
--- the newest Mondays that two full weeks have followed
-weeks as (
+-- the newest Mondays that two full weeks have followed; materialized, or they would be worked out for each day
+weeks as materialized (
 
     select {{ first_day_of('week', 'as_of.as_of_day - 13') }} - 7 * back.weeks as week_start
 
@@ -30,15 +30,15 @@ weeks as (
 
 ),
 
--- who was active in the four weeks before
-candidates as (
+-- the last day that each learner came before, and of all that are looked at
+days as (
 
     select
         weeks.week_start,
         activity.user_id,
         activity.course_key,
-        bool_and(activity.activity_date - weeks.week_start not between -7 and -1) as is_silent,
-        bool_and(activity.activity_date < weeks.week_start) as has_vanished
+        max(activity.activity_date) filter (where activity.activity_date < weeks.week_start) as last_day_before,
+        max(activity.activity_date) as last_day
 
     from weeks
 
@@ -47,7 +47,21 @@ candidates as (
 
     group by weeks.week_start, activity.user_id, activity.course_key
 
-    having bool_or(activity.activity_date < weeks.week_start)
+),
+
+-- who was active in the four weeks before
+candidates as (
+
+    select
+        week_start,
+        user_id,
+        course_key,
+        last_day_before < week_start - 7 as is_silent,
+        last_day < week_start as has_vanished
+
+    from days
+
+    where last_day_before is not null
 
 )
 

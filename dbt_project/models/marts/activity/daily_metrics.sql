@@ -11,14 +11,12 @@ with learner_tasks as (
 
 ),
 
--- a row for each learner and day to compute, and for the 29 days before, which are looked back over
-activity as (
+-- the days to compute, and the 29 before, which are looked back over
+activity as not materialized (
 
-    select
-        *,
-        lead(activity_date) over (partition by user_id order by activity_date) as next_date
+    select * from {{ ref('int_learner_course_days') }}
 
-    from ({{ learner_days("date '" ~ first_day ~ "' - 29") }}) as learner_days
+    where activity_date >= date '{{ first_day }}' - 29
 
 ),
 
@@ -28,17 +26,32 @@ calendar as (
 
 ),
 
+-- a learner's day, whatever the course
+learner_days as {{ gathered() }} (
+
+    select
+        user_id,
+        activity_date,
+        {{ sums_of_counts() }},
+        max(record_no) as record_no
+
+    from activity
+    where activity_date >= date '{{ first_day }}'
+
+    group by user_id, activity_date
+
+),
+
 counts as (
 
     select
-        calendar.activity_date,
+        activity_date,
         {{ set_counts() }},
-        max(activity.record_no) as record_no
+        max(record_no) as record_no
 
-    from calendar
-    left join activity on calendar.activity_date = activity.activity_date
+    from ({{ with_every_day('learner_days', 'activity_date') }}) as every_day
 
-    group by calendar.activity_date
+    group by activity_date
 
 ),
 
@@ -61,9 +74,28 @@ first_correct as (
 
 ),
 
+-- in two courses on one day: active next on the same day, so that it counts once
+next_days as (
+
+    select
+        activity_date,
+        next_date,
+        count(*) as learners
+
+    from (
+        select
+            activity_date,
+            lead(activity_date) over (partition by user_id order by activity_date) as next_date
+        from activity
+    ) as active_days
+
+    group by activity_date, next_date
+
+),
+
 rolling as (
 
-    {{ rolling_uniques('activity') }}
+    {{ rolling_uniques('next_days') }}
 
 )
 

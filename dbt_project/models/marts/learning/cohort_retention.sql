@@ -69,12 +69,13 @@ weeks as (
 
 ),
 
-active as (
+-- a learner's weeks
+active_weeks as (
 
-    select
-        {{ first_day_of('week', 'learners.first_day') }} as cohort_week,
-        (learner_course_days.activity_date - learners.first_day) / 7 as weeks_since,
-        count(distinct learner_course_days.user_id) as active_learners
+    select distinct
+        learners.user_id,
+        learners.first_day,
+        (learner_course_days.activity_date - learners.first_day) / 7 as weeks_since
 
     from learner_course_days
 
@@ -87,9 +88,18 @@ active as (
             where weeks.known_learners is null
         )
 
-    group by
-        {{ first_day_of('week', 'learners.first_day') }},
-        (learner_course_days.activity_date - learners.first_day) / 7
+),
+
+active as (
+
+    select
+        {{ first_day_of('week', 'first_day') }} as cohort_week,
+        weeks_since,
+        count(*) as active_learners
+
+    from active_weeks
+
+    group by {{ first_day_of('week', 'first_day') }}, weeks_since
 
 )
 

@@ -1,15 +1,15 @@
 {#-
-  Indexes: the key; the learners of a task; what was solved on a day, without the table; what may have
-  begun before we looked; what changed last.
+  Indexes: the key; a task's learners; what was solved on a day, the table left out in both; what may
+  have begun before we looked; what went on of late; what changed last.
 -#}
 {{ config(
-    incremental_strategy='publish',
-    unique_key=['user_id', 'task_id'], meta={'distributed_by': 'user_id'},
+    incremental_strategy='publish', unique_key=['user_id', 'task_id'], meta={'distributed_by': 'user_id'},
     indexes=[
         {'columns': ['user_id', 'task_id'], 'unique': true},
-        {'columns': ['task_id']},
+        {'columns': ['task_id', 'is_left_censored', 'submits_to_first_correct', 'active_seconds_to_first_correct']},
         {'columns': ['first_correct_date', 'attempts_to_first_correct']},
         {'columns': ['is_left_censored', 'first_attempt_at']},
+        {'columns': ['last_attempt_at']},
         {'columns': ['record_no']},
     ],
 ) }}
