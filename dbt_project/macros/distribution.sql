@@ -31,10 +31,10 @@
 
 {#
   Makes a CTE over shards a result on the coordinator before it is joined with a table there; Citus
-  would else send the whole table to every shard.
+  would else send the whole table to every shard. `otherwise` is what stands there on one node.
 #}
-{% macro gathered() -%}
-    {{ 'materialized' if is_distributed() }}
+{% macro gathered(otherwise='') -%}
+    {{ 'materialized' if is_distributed() else otherwise }}
 {%- endmacro %}
 
 

@@ -10,7 +10,7 @@ LATE = 100
 NEW_DAYS = 2 * ROUNDS
 # Bytes on disk for each attempt, with some for what is dead until a vacuum; those for a second copy of the marts during
 # a full refresh; and those for bodies, the write-ahead log and sorting.
-_ROOM_EACH, _ROOM_COPY, _ROOM_ELSE = 2_220, 1_300, 4 << 30
+_ROOM_EACH, _ROOM_COPY, _ROOM_ELSE = 2_600, 1_300, 4 << 30
 
 
 @dataclass(frozen=True)

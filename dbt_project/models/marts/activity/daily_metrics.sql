@@ -12,7 +12,7 @@ with learner_tasks as (
 ),
 
 -- the days to compute, and the 29 before, which are looked back over
-activity as not materialized (
+activity as {{ gathered(otherwise='not materialized') }} (
 
     select * from {{ ref('int_learner_course_days') }}
 
@@ -27,7 +27,7 @@ calendar as (
 ),
 
 -- a learner's day, whatever the course
-learner_days as {{ gathered() }} (
+learner_days as (
 
     select
         user_id,
