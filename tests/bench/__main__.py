@@ -58,7 +58,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="tests.bench", description="Measure the product beside its peers.")
-    parser.add_argument("--full", action="store_true", help="the large sizes: an hour or two, and 60 GB of disk")
+    parser.add_argument("--full", action="store_true", help="the large sizes: an hour or two, and 75 GB of disk")
     parser.add_argument(
         "--histories", type=_numbers, help="attempts in each history, with commas: 50000,500000,5000000"
     )
