@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -45,6 +46,9 @@ _SETTINGS = {
     "STATE_DIR",
 }
 _SETTING_GROUPS = ("POSTGRES_", "GOOGLE_", "SMTP_", "EMAIL_")
+
+# A shell that runs the tests in the background has Ctrl-C ignored, and what they start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A test's database needn't survive a power cut.
 _NOT_DURABLE = {
