@@ -30,7 +30,7 @@ weeks as materialized (
 
 ),
 
--- the last day that each learner came before, and of all that are looked at
+-- each learner's last day before the Monday, and the last of all that are looked at
 days as (
 
     select

@@ -49,7 +49,7 @@ counts as (
         {{ set_counts() }},
         max(record_no) as record_no
 
-    from ({{ with_every_day('learner_days', 'activity_date') }}) as every_day
+    from ({{ with_every_day('learner_days') }}) as every_day
 
     group by activity_date
 
@@ -74,7 +74,7 @@ first_correct as (
 
 ),
 
--- in two courses on one day: active next on the same day, so that it counts once
+-- whoever was in two courses on a day is next active on that same day, and so counts once
 next_days as (
 
     select
